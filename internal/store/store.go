@@ -1,0 +1,113 @@
+// Package store is the port to dayfly's records: jobs, their versions, runs, ranges and notes.
+//
+// It is the truth of the program. No operation needs two records to change together: each record has
+// a revision, changes by compare-and-swap, and the order of changes makes the whole safe. Nothing is
+// acknowledged before it would survive a power cut. Every implementation passes storetest.
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+)
+
+// Errors of a Store, to be found with errors.Is.
+var (
+	ErrNotFound = errors.New("no such record")
+	ErrStale    = errors.New("record was changed by somebody else") // compare-and-swap lost; read again
+	ErrExists   = errors.New("record exists already")
+	ErrNewer    = errors.New("data was written by a newer version of dayfly")
+	ErrBusy     = errors.New("store is busy") // bounded wait for another process was over
+)
+
+// Scope is what a pass looks at: one run, one job, or, empty, everything.
+type Scope struct {
+	Job dayfly.JobName
+	Run dayfly.RunID
+}
+
+// Store keeps the records. All methods may be used by several goroutines and processes at once.
+type Store interface {
+	// PutVersion stores a version of a job under Job.Version(). It is idempotent.
+	PutVersion(ctx context.Context, j dayfly.Job) error
+	// Version gives a stored version of a job.
+	Version(ctx context.Context, version string) (dayfly.Job, error)
+
+	// PutJob stores a job's record if its revision is still Job.Rev (0: it does not exist yet) and
+	// gives back the record with its new revision; otherwise ErrStale.
+	PutJob(ctx context.Context, j Job) (Job, error)
+	Job(ctx context.Context, name dayfly.JobName) (Job, error)
+	// Jobs gives every job by name.
+	Jobs(ctx context.Context) ([]Job, error)
+	// DeleteJob removes a job's record if its revision is still rev; its runs and versions stay.
+	DeleteJob(ctx context.Context, name dayfly.JobName, rev int64) error
+	// DueJobs gives jobs in the scope (Run is ignored) whose NextDue is at or before now, the most
+	// overdue first, at most limit of them. It costs what is due, not what exists.
+	DueJobs(ctx context.Context, s Scope, now time.Time, limit int) ([]Job, error)
+	// NextDue gives the soonest NextDue of any job; zero when there is none.
+	NextDue(ctx context.Context) (time.Time, error)
+
+	// InsertRuns stores each run whose (job, slot, shard, n) is not taken, each by itself, and tells
+	// for each whether it was stored. One that is taken stays as it is. At most 200 at once.
+	InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, error)
+	// UpdateRun stores a run if its revision is still Run.Rev and gives it back with its new one;
+	// otherwise ErrStale. An ended run never changes: ErrStale.
+	UpdateRun(ctx context.Context, r dayfly.Run) (dayfly.Run, error)
+	Run(ctx context.Context, id dayfly.RunID) (dayfly.Run, error)
+	// ActiveRuns gives the runs in the scope that are not ended, by slot, then id.
+	ActiveRuns(ctx context.Context, s Scope) ([]dayfly.Run, error)
+	// LastN gives the highest n of a (job, slot, shard), -1 when there is none.
+	LastN(ctx context.Context, job dayfly.JobName, slot time.Time, shard dayfly.Shard) (int, error)
+
+	// PutRange stores a range record; the same (job, from) again replaces it.
+	PutRange(ctx context.Context, r dayfly.Range) error
+	// Ranges gives the range records of a job (empty: of all) whose To is at or after since, by job, then From.
+	Ranges(ctx context.Context, job dayfly.JobName, since time.Time) ([]dayfly.Range, error)
+
+	// PutNote stores a small value under a key, until it expires (zero: never).
+	PutNote(ctx context.Context, n Note) error
+	// Notes gives the notes whose key begins with prefix and that have not expired at now, by key.
+	Notes(ctx context.Context, prefix string, now time.Time) ([]Note, error)
+	DeleteNote(ctx context.Context, key string) error
+
+	// History gives runs, the newest slot first (then by id, descending). Filters combine with and.
+	History(ctx context.Context, f Filter) iter.Seq2[dayfly.Run, error]
+
+	Close() error
+}
+
+// Job is what is kept of a job beside its versions.
+type Job struct {
+	Name      dayfly.JobName `json:"name"`
+	Version   string         `json:"version"`          // current
+	Scheduled bool           `json:"scheduled"`        // false: known only from `run FILE`; makes no slots
+	Paused    string         `json:"paused,omitempty"` // why; empty: not paused
+	Source    string         `json:"source,omitempty"` // the file it was applied from, absolute
+	AppliedAt time.Time      `json:"applied_at"`
+
+	// Cursor: every slot at or before it is covered by a run or a range record.
+	Cursor time.Time `json:"cursor"`
+	// NextDue is the first slot after Cursor; zero: none, or paused.
+	NextDue time.Time `json:"next_due,omitzero"`
+	Rev     int64     `json:"-"`
+}
+
+// Note is something a pass wants to remember: suspects, full pools, the last success.
+type Note struct {
+	Key     string    `json:"key"`
+	Value   string    `json:"value"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Filter selects runs of the history.
+type Filter struct {
+	Job     dayfly.JobName
+	Outcome dayfly.Outcome
+	Since   time.Time    // slots at or after
+	Before  dayfly.RunID // a cursor: only what comes after this run in the order of History
+	Ended   bool         // only ended runs
+	Limit   int          // 0: all
+}
