@@ -187,12 +187,15 @@ type Attempt struct {
 	FinishedAt time.Time `json:"finished_at,omitzero"` // the job's end
 	GoneAt     time.Time `json:"gone_at,omitzero"`     // when the machine was observed gone
 	StoppingAt time.Time `json:"stopping_at,omitzero"` // when we first wished it gone
-	ExitCode   *int      `json:"exit_code,omitempty"`
-	Outcome    Outcome   `json:"outcome,omitempty"`
-	Reason     string    `json:"reason,omitempty"`
-	Isolation  Isolation `json:"isolation,omitempty"` // the rung the machine was made on
-	Notes      []string  `json:"notes,omitempty"`     // what a person should know of this machine
-	Report     *Report   `json:"report,omitempty"`    // verified against the bucket
+	// TerminateAt is when Terminate first returned without an error. Absence from a list proves
+	// nothing before it.
+	TerminateAt time.Time `json:"terminate_at,omitzero"`
+	ExitCode    *int      `json:"exit_code,omitempty"`
+	Outcome     Outcome   `json:"outcome,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
+	Isolation   Isolation `json:"isolation,omitempty"` // the rung the machine was made on
+	Notes       []string  `json:"notes,omitempty"`     // what a person should know of this machine
+	Report      *Report   `json:"report,omitempty"`    // verified against the bucket
 
 	// Request is the fully resolved launch, repeated byte for byte while its outcome is unknown.
 	Request *Spec `json:"request,omitempty"`

@@ -51,7 +51,7 @@ type Store interface {
 	NextDue(ctx context.Context) (time.Time, error)
 
 	// InsertRuns stores each run whose (job, slot, shard, n) is not taken, each by itself, and tells
-	// for each whether it was stored. One that is taken stays as it is. At most 200 at once.
+	// for each whether it was stored, with revision 1. One that is taken stays as it is. At most 200 at once.
 	InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, error)
 	// UpdateRun stores a run if its revision is still Run.Rev and gives it back with its new one;
 	// otherwise ErrStale. An ended run never changes: ErrStale.

@@ -1,0 +1,230 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// ByHand is how long a run that was asked for waits for its first launch.
+const ByHand = 24 * time.Hour
+
+// Request records that a version of a job shall run now, once for every shard. It is durable when it
+// returns; a pass does the rest.
+func Request(ctx context.Context, s store.Store, job dayfly.Job, now time.Time) ([]dayfly.Run, error) {
+	if err := s.PutVersion(ctx, job); err != nil {
+		return nil, fmt.Errorf("store job %s: %w", job.Name, err)
+	}
+	for slot := now.UTC().Truncate(time.Millisecond); ; slot = slot.Add(time.Millisecond) {
+		var runs []dayfly.Run
+		for _, shard := range job.Shards() {
+			runs = append(runs, byHand(job.Name, job.Version(), slot, shard, 1, dayfly.TriggerManual, now))
+		}
+		stored, err := s.InsertRuns(ctx, runs)
+		if err != nil {
+			return nil, fmt.Errorf("store a run of job %s: %w", job.Name, err)
+		}
+		for i, ok := range stored {
+			if !ok { // another request of this millisecond; take the next one
+				break
+			}
+			runs[i].Rev = 1
+			if i == len(stored)-1 {
+				return runs, nil
+			}
+		}
+	}
+}
+
+func byHand(job dayfly.JobName, version string, slot time.Time, shard dayfly.Shard, n int, t dayfly.Trigger, now time.Time) dayfly.Run {
+	r := newRun(job, version, slot, shard, n, now, ByHand)
+	r.Trigger, r.StartDeadline = t, now.Add(ByHand)
+	return r
+}
+
+// Cancel records that a run shall end. An ended run is refused; a second cancel changes nothing.
+func Cancel(ctx context.Context, s store.Store, id dayfly.RunID, why string, now time.Time) error {
+	for {
+		run, err := s.Run(ctx, id)
+		if err != nil {
+			return fmt.Errorf("cancel %s: %w", id, err)
+		}
+		if run.State == dayfly.Ended {
+			return &dayfly.Error{Code: dayfly.CodeRefused, Message: fmt.Sprintf("cancel %s: it has ended already (%s)", id, run.Outcome)}
+		}
+		if !run.CancelAt.IsZero() {
+			return nil
+		}
+		run.CancelAt, run.CancelWhy, run.NextAt = now, why, now
+		if _, err = s.UpdateRun(ctx, run); !errors.Is(err, store.ErrStale) {
+			return err
+		}
+	}
+}
+
+// Again records that an ended run shall run again, as a run of its own with the same slot, shard and
+// version and the next n.
+func Again(ctx context.Context, s store.Store, id dayfly.RunID, now time.Time) (dayfly.Run, error) {
+	was, err := s.Run(ctx, id)
+	if err != nil {
+		return was, fmt.Errorf("retry %s: %w", id, err)
+	}
+	if was.State != dayfly.Ended {
+		return was, &dayfly.Error{
+			Code: dayfly.CodeRefused, Message: fmt.Sprintf("retry %s: it has not ended, it is %s", id, was.State),
+			Hint: "dayfly cancel " + string(id) + " ends it",
+		}
+	}
+	for {
+		n, err := s.LastN(ctx, was.Job, was.Slot, was.Shard)
+		if err != nil {
+			return was, fmt.Errorf("retry %s: %w", id, err)
+		}
+		run := byHand(was.Job, was.Version, was.Slot, was.Shard, n+1, dayfly.TriggerRetry, now)
+		run.Of = id
+		stored, err := s.InsertRuns(ctx, []dayfly.Run{run})
+		if err != nil {
+			return was, fmt.Errorf("retry %s: %w", id, err)
+		}
+		if stored[0] {
+			run.Rev = 1
+			return run, nil
+		}
+	}
+}
+
+// Change is what applying or removing a job did.
+type Change string
+
+// The changes.
+const (
+	Added     Change = "added"
+	Changed   Change = "changed"
+	Resumed   Change = "resumed"
+	Unchanged Change = "unchanged"
+	Paused    Change = "paused"
+	Removed   Change = "removed"
+)
+
+// Apply makes this version the job's current one, from now on: slots up to now are first covered under
+// the version before. Applying what is there already changes nothing.
+func (r *Reconciler) Apply(ctx context.Context, job dayfly.Job, source string) (Change, error) {
+	set, err := Slots(job)
+	if err != nil {
+		return "", err
+	}
+	if err := r.Store.PutVersion(ctx, job); err != nil {
+		return "", fmt.Errorf("store job %s: %w", job.Name, err)
+	}
+	version := job.Version()
+	return r.change(ctx, job.Name, func(rec *store.Job, now time.Time) Change {
+		done := Changed
+		switch {
+		case rec.Rev == 0 || !rec.Scheduled:
+			done, rec.Cursor = Added, now
+		case rec.Paused != "":
+			done, rec.Cursor = Resumed, now
+		case rec.Version == version && rec.Source == source:
+			return Unchanged
+		}
+		rec.Version, rec.Scheduled, rec.Paused, rec.Source, rec.AppliedAt = version, true, "", source, now
+		rec.NextDue = time.Time{}
+		if next, ok := set.Next(rec.Cursor); ok {
+			rec.NextDue = next.UTC()
+		}
+		return done
+	})
+}
+
+// Pause stops a job from making slots, with the reason. Slots up to now are covered first.
+func (r *Reconciler) Pause(ctx context.Context, name dayfly.JobName, why string) (Change, error) {
+	return r.change(ctx, name, func(rec *store.Job, _ time.Time) Change {
+		if rec.Rev == 0 || rec.Paused != "" {
+			return Unchanged
+		}
+		rec.Paused, rec.NextDue = why, time.Time{}
+		return Paused
+	})
+}
+
+// change edits a job's record by compare-and-swap after its due slots were covered.
+func (r *Reconciler) change(ctx context.Context, name dayfly.JobName, edit func(*store.Job, time.Time) Change) (Change, error) {
+	for {
+		rec, err := r.covered(ctx, name)
+		if err != nil {
+			return "", err
+		}
+		rec.Name = name
+		done := edit(&rec, r.Now().UTC())
+		if done == Unchanged {
+			return done, nil
+		}
+		switch _, err := r.Store.PutJob(ctx, rec); {
+		case err == nil:
+			return done, nil
+		case !errors.Is(err, store.ErrStale):
+			return "", fmt.Errorf("store job %s: %w", name, err)
+		}
+	}
+}
+
+// covered gives a job's record with every slot up to now covered; an empty one if there is none.
+func (r *Reconciler) covered(ctx context.Context, name dayfly.JobName) (store.Job, error) {
+	for {
+		rec, err := r.Store.Job(ctx, name)
+		if errors.Is(err, store.ErrNotFound) {
+			return store.Job{}, nil
+		}
+		if err != nil {
+			return rec, fmt.Errorf("read job %s: %w", name, err)
+		}
+		now := r.Now()
+		if !rec.Scheduled || rec.Paused != "" || rec.NextDue.IsZero() || rec.NextDue.After(now) {
+			rec.Cursor = later(rec.Cursor, now.UTC())
+			return rec, nil
+		}
+		p := &pass{Reconciler: r, begun: now, versions: map[string]dayfly.Job{}}
+		if _, _, err := p.cover(ctx, []store.Job{rec}); err != nil {
+			return rec, err
+		}
+	}
+}
+
+// Remove takes a job away: it makes no slots any more, and its runs that have no machine yet are
+// cancelled. Runs under way go on to their end, and the history stays.
+func (r *Reconciler) Remove(ctx context.Context, name dayfly.JobName) error {
+	for {
+		rec, err := r.covered(ctx, name)
+		if err != nil {
+			return err
+		}
+		if rec.Rev == 0 {
+			return &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("remove job %s: there is no such job", name), Hint: "dayfly ps --jobs lists the jobs"}
+		}
+		err = r.Store.DeleteJob(ctx, name, rec.Rev)
+		if errors.Is(err, store.ErrStale) {
+			continue
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("remove job %s: %w", name, err)
+		}
+		break
+	}
+	active, err := r.Store.ActiveRuns(ctx, store.Scope{Job: name})
+	if err != nil {
+		return fmt.Errorf("read active runs of job %s: %w", name, err)
+	}
+	for _, run := range active {
+		if run.State != dayfly.Due {
+			continue
+		}
+		if err := Cancel(ctx, r.Store, run.ID, "its job was removed", r.Now()); err != nil && dayfly.ErrorCode(err) != dayfly.CodeRefused {
+			return err
+		}
+	}
+	return nil
+}

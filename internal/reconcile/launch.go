@@ -1,0 +1,367 @@
+package reconcile
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bucket"
+	"github.com/dayfly-io/dayfly/internal/machine"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// launchAll begins an attempt for every due run that may launch, in slot order.
+func (p *pass) launchAll(ctx context.Context, active []dayfly.Run) ([]dayfly.Run, error) {
+	waiting := slices.ContainsFunc(active, func(r dayfly.Run) bool { return ready(r, p.now()) })
+	if !waiting {
+		return active, nil
+	}
+	others, total, err := p.others(ctx, active)
+	if err != nil {
+		return active, err
+	}
+	verdicts, err := p.admitAll(ctx, active, others, total)
+	if err != nil {
+		return active, err
+	}
+	return p.each(active, func(run dayfly.Run) (dayfly.Run, error) {
+		v, ok := verdicts[run.ID]
+		if !ok {
+			return run, nil
+		}
+		if !p.begins() {
+			p.soon(p.now())
+			return run, nil
+		}
+		return p.obey(ctx, run, v)
+	})
+}
+
+// ready tells whether a run wants to launch now.
+func ready(r dayfly.Run, now time.Time) bool {
+	return r.State == dayfly.Due && r.CancelAt.IsZero() && !now.Before(r.NotBefore)
+}
+
+// others gives all active runs of the jobs in question, and how many machines there are in all.
+func (p *pass) others(ctx context.Context, active []dayfly.Run) ([]dayfly.Run, int, error) {
+	if p.scope.Scope == (store.Scope{}) {
+		return active, inFlight(active, ""), nil
+	}
+	all := active
+	var err error
+	switch {
+	case p.Machines > 0:
+		all, err = p.Store.ActiveRuns(ctx, store.Scope{})
+	case p.scope.Run != "":
+		all, err = p.Store.ActiveRuns(ctx, store.Scope{Job: active[0].Job})
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read active runs: %w", err)
+	}
+	// What this pass has just done is fresher than what it read.
+	fresh := map[dayfly.RunID]dayfly.Run{}
+	for _, r := range active {
+		fresh[r.ID] = r
+	}
+	for i, r := range all {
+		if f, ok := fresh[r.ID]; ok && f.Rev >= r.Rev {
+			all[i] = f
+		}
+	}
+	return all, inFlight(all, ""), nil
+}
+
+// inFlight counts the runs that have or may have a machine.
+func inFlight(runs []dayfly.Run, job dayfly.JobName) (n int) {
+	for _, r := range runs {
+		if (job == "" || r.Job == job) && r.State != dayfly.Due && r.State != dayfly.Ended {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run, total int) (map[dayfly.RunID]verdict, error) {
+	in := map[dayfly.RunID]bool{}
+	for _, r := range active {
+		in[r.ID] = true
+	}
+	byJob := map[dayfly.JobName][]dayfly.Run{}
+	for _, r := range others {
+		if r.State != dayfly.Ended {
+			byJob[r.Job] = append(byJob[r.Job], r)
+		}
+	}
+	verdicts := map[dayfly.RunID]verdict{}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(byJob)) {
+		runs := byJob[name]
+		policy := func(version string) (dayfly.Job, error) { return p.version(ctx, version) }
+		vs, err := admit(runs, policy, total, p.Machines, p.now())
+		if err != nil {
+			errs = append(errs, fmt.Errorf("job %s: %w", name, err))
+		}
+		for id, v := range vs {
+			if v.launch {
+				total++
+			}
+			if in[id] {
+				verdicts[id] = v
+			}
+		}
+	}
+	return verdicts, errors.Join(errs...)
+}
+
+// obey does what was decided of a due run.
+func (p *pass) obey(ctx context.Context, run dayfly.Run, v verdict) (dayfly.Run, error) {
+	var err error
+	switch {
+	case v.skip != "":
+		return p.unlessElse(p.settle(ctx, run, end(run.Clone(), dayfly.Skipped, v.skip, p.now()).Run))
+	case v.launch:
+		if run, err = p.begin(ctx, run); err != nil {
+			return p.unlessElse(run, err)
+		}
+		return p.advance(ctx, run, false)
+	}
+	for _, id := range v.replace {
+		if err := Cancel(ctx, p.Store, id, "replaced by "+string(run.ID), p.now()); err != nil && dayfly.ErrorCode(err) != dayfly.CodeRefused {
+			return run, err
+		}
+		p.soon(p.now())
+	}
+	if run.Reason != v.wait && len(run.Attempts) == 0 {
+		waits := run.Clone()
+		waits.Reason = v.wait
+		return p.unlessElse(p.save(ctx, waits))
+	}
+	return run, nil
+}
+
+func (p *pass) unlessElse(run dayfly.Run, err error) (dayfly.Run, error) {
+	if errors.Is(err, errElse) {
+		p.soon(p.now().Add(Look))
+		return run, nil
+	}
+	return run, err
+}
+
+// begin stores a new attempt: from here on the run may have a machine.
+func (p *pass) begin(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
+	job, err := p.version(ctx, run.Version)
+	if err != nil {
+		return run, err
+	}
+	now := p.now()
+	number := len(run.Attempts) + 1
+	spec := machine.Spec{
+		Token: dayfly.Token(p.Installation, run.ID, number, 0), Machine: job.Machine,
+		Location: locationOf(job),
+	}
+	deadline := now.Add(job.Deadline.Duration())
+	spec.Tags = dayfly.Tags{Installation: p.Installation, Run: run.ID, Attempt: number, Deadline: deadline, Token: spec.Token}
+	spec.Task = dayfly.Task{
+		Job: run.Job, Run: run.ID, Attempt: number, Slot: run.Slot, Shard: run.Shard,
+		Prefix: dayfly.AttemptPrefix(run.Job, run.ID, number), Env: job.Env, SecretNames: slices.Sorted(maps.Keys(job.Secrets)),
+		FilesSHA256: job.FilesSHA256, Script: job.Run, Timeout: job.Timeout, Grace: job.Grace, Deadline: deadline, Pids: job.Machine.Pids,
+	}
+	if spec.Task.PreviousSuccess, err = p.lastSuccess(ctx, run.Job, run.Shard); err != nil {
+		return run, err
+	}
+	a := dayfly.Attempt{
+		Number: number, Provider: job.Machine.On, Token: spec.Token, Deadline: deadline, LaunchedAt: now, Request: &spec,
+	}
+	prov, ok := p.Providers[job.Machine.On]
+	if n, can := prov.(machine.Namer); ok && can {
+		a.Machine = n.MachineID(spec)
+	}
+	next := run.Clone()
+	next.Attempts = append(next.Attempts, a)
+	next.State, next.Reason, next.NotBefore = dayfly.Launching, "", time.Time{}
+	stored, err := p.save(ctx, next)
+	if err != nil {
+		return run, err
+	}
+	p.count(func(s *Summary) { s.Launched++ })
+	return stored, nil
+}
+
+func locationOf(job dayfly.Job) string {
+	if r := job.Machine.Regions; r != nil && len(r.First) > 0 {
+		return r.First[0]
+	}
+	return job.Machine.On
+}
+
+// retryLaunch is how soon a launch of unknown outcome is repeated.
+const retryLaunch = 2 * time.Second
+
+// launch asks the provider for the machine of the stored request, and records the answer.
+func (p *pass) launch(ctx context.Context, run dayfly.Run, unsure bool) (dayfly.Run, error) {
+	a := run.Attempt()
+	m, err := p.ask(ctx, run)
+	var capacity *machine.CapacityError
+	var config *machine.ConfigError
+	var d Decision
+	switch {
+	case err == nil:
+		d = launched(run.Clone(), m)
+	case errors.Is(err, machine.ErrGone):
+		d = launched(run.Clone(), dayfly.Machine{ID: a.Machine})
+	case errors.As(err, &capacity):
+		d = refused(run.Clone(), dayfly.Capacity, err.Error(), unsure, p.now())
+	case errors.As(err, &config):
+		d = refused(run.Clone(), dayfly.Refused, strings.TrimSuffix(config.Problem+": "+config.Hint, ": "), unsure, p.now())
+	default:
+		waits := run.Clone()
+		waits.NotBefore, waits.Reason = p.now().Add(p.Jitter(retryLaunch)), "launch: "+err.Error()
+		p.Log.Warn("launch of unknown outcome, will be repeated", "run", run.ID, "attempt", a.Number, "err", err)
+		return p.save(ctx, waits)
+	}
+	stored, err := p.settle(ctx, run, d.Run)
+	if err == nil && m.State == "" { // not of this pass's listing: look again
+		p.soon(p.now())
+	}
+	return stored, err
+}
+
+// ask writes what the agent reads, resolves the secrets, and calls the provider.
+func (p *pass) ask(ctx context.Context, run dayfly.Run) (dayfly.Machine, error) {
+	a := run.Attempt()
+	prov, ok := p.Providers[a.Provider]
+	if !ok {
+		return dayfly.Machine{}, &machine.ConfigError{Problem: "machine.on: " + a.Provider + " is not part of this installation", Hint: "use machine.on: local"}
+	}
+	spec := *a.Request
+	job, err := p.version(ctx, run.Version)
+	if err != nil {
+		return dayfly.Machine{}, err
+	}
+	spec.Secrets = make(map[string]string, len(job.Secrets))
+	for name, ref := range job.Secrets {
+		if spec.Secrets[name], err = p.Secret(ref); err != nil {
+			return dayfly.Machine{}, &machine.ConfigError{Problem: fmt.Sprintf("secret %s: %v", name, err), Err: err}
+		}
+	}
+	task, err := json.Marshal(spec.Task)
+	if err != nil {
+		return dayfly.Machine{}, fmt.Errorf("write %s: %w", dayfly.KeyTask, err)
+	}
+	_, err = p.Bucket.Put(ctx, spec.Task.Prefix+dayfly.KeyTask, bytes.NewReader(task), bucket.Condition{IfAbsent: true})
+	if err != nil && !errors.Is(err, bucket.ErrExists) {
+		return dayfly.Machine{}, fmt.Errorf("write %s: %w", dayfly.KeyTask, err)
+	}
+	call, cancel := context.WithTimeout(ctx, CallFor)
+	defer cancel()
+	return prov.Launch(call, spec)
+}
+
+// verdict is what becomes of a due run that is ready.
+type verdict struct {
+	launch  bool
+	skip    string         // why it never runs
+	wait    string         // what it waits for
+	replace []dayfly.RunID // whom it cancels first
+}
+
+// admit decides which of a job's due runs may launch, given all active runs of the job, the machines
+// there are in all, and how many there may be. It is pure.
+func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), total, limit int, now time.Time) (map[dayfly.RunID]verdict, error) {
+	runs = slices.SortedFunc(slices.Values(runs), inOrder)
+	machines := inFlight(runs, "")
+	ahead := map[dayfly.Shard][]dayfly.Run{} // of the shard, before the run in question
+	for _, r := range runs {
+		if begun(r) {
+			ahead[r.Shard] = append(ahead[r.Shard], r)
+		}
+	}
+	verdicts := map[dayfly.RunID]verdict{}
+	var errs []error
+	for _, r := range runs {
+		if r.State != dayfly.Due {
+			continue
+		}
+		job, err := policy(r.Version)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		v := verdict{launch: true}
+		if !begun(r) {
+			v = overlap(job.Overlap, r, ahead[r.Shard])
+		}
+		switch {
+		case !v.launch || !ready(r, now):
+		case job.Limit.Machines > 0 && machines >= job.Limit.Machines:
+			v = verdict{wait: fmt.Sprintf("the job's limit of %d machines", job.Limit.Machines)}
+		case limit > 0 && total >= limit:
+			v = verdict{wait: fmt.Sprintf("the limit of %d machines in all", limit)}
+		default:
+			machines++
+			total++
+		}
+		if ready(r, now) {
+			verdicts[r.ID] = v
+		}
+		if v.skip == "" && !begun(r) {
+			ahead[r.Shard] = append(ahead[r.Shard], r)
+		}
+	}
+	return verdicts, errors.Join(errs...)
+}
+
+// inOrder is the order in which runs of a job come: by slot, then n.
+func inOrder(a, b dayfly.Run) int {
+	return cmp.Or(a.Slot.Compare(b.Slot), cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.N, b.N))
+}
+
+// begun tells whether a run has asked for a machine at least once.
+func begun(r dayfly.Run) bool { return r.State != dayfly.Due || len(r.Attempts) > 0 }
+
+// caughtUp tells whether a run makes up for a slot that was found late. Such runs come one after another.
+func caughtUp(r dayfly.Run) bool {
+	return r.Trigger == dayfly.TriggerSchedule && r.CreatedAt.Sub(r.Slot) > dayfly.OnTime
+}
+
+// overlap decides of a run while those ahead of it are active.
+func overlap(o dayfly.Overlap, r dayfly.Run, ahead []dayfly.Run) verdict {
+	if len(ahead) == 0 || (o == dayfly.OverlapAllow && !caughtUp(r)) {
+		return verdict{launch: true}
+	}
+	first := ahead[0]
+	switch {
+	case caughtUp(r):
+		return verdict{wait: fmt.Sprintf("caught-up runs come one after another: %s is active", first.ID)}
+	case o == dayfly.OverlapAllow:
+		return verdict{launch: true}
+	case o == dayfly.OverlapQueue:
+		waiting := 0
+		for _, a := range ahead {
+			if !begun(a) {
+				waiting++
+			}
+		}
+		if waiting >= dayfly.QueueLimit {
+			return verdict{skip: fmt.Sprintf("%d runs wait already", waiting)}
+		}
+		return verdict{wait: fmt.Sprintf("%s is active", first.ID)}
+	case o == dayfly.OverlapReplace:
+		v := verdict{wait: fmt.Sprintf("%s is being replaced", first.ID)}
+		for _, a := range ahead {
+			if a.CancelAt.IsZero() {
+				v.replace = append(v.replace, a.ID)
+			}
+		}
+		return v
+	}
+	return verdict{skip: fmt.Sprintf("%s was still active", first.ID)}
+}

@@ -1,0 +1,369 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bucket"
+	"github.com/dayfly-io/dayfly/internal/machine"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// Config is what a Reconciler works with. Everything but Machines is required.
+type Config struct {
+	Installation string
+	Store        store.Store
+	Bucket       bucket.Bucket
+	Providers    map[string]machine.Provider // by the name in machine.on
+	Settle       map[string]time.Duration    // by provider: how long after a launch its lists may lag
+	Machines     int                         // at most so many machines at once; 0: no limit
+	Parallel     int                         // how many machines are acted on at once; 0: 8
+	Now          func() time.Time
+	Jitter       func(time.Duration) time.Duration // takes a little off a wait or adds to it
+	Secret       func(reference string) (string, error)
+	Log          *slog.Logger
+}
+
+// Reconciler makes passes. It keeps nothing between them and may be used by several goroutines.
+type Reconciler struct{ Config }
+
+// New checks the configuration.
+func New(c Config) (*Reconciler, error) {
+	if c.Installation == "" || c.Store == nil || c.Bucket == nil || c.Now == nil || c.Jitter == nil || c.Secret == nil || c.Log == nil {
+		return nil, errors.New("reconcile: a field of Config is missing")
+	}
+	if c.Parallel <= 0 {
+		c.Parallel = 8
+	}
+	return &Reconciler{c}, nil
+}
+
+// Bounds of a pass.
+const (
+	// ActFor is how long a pass goes on beginning new actions.
+	ActFor = 5 * time.Second
+	// CallFor bounds one call to a provider.
+	CallFor = 15 * time.Second
+)
+
+// Scope is what a pass looks at.
+type Scope struct {
+	store.Scope
+	Slots bool // make due slots into runs; only a scheduler does
+}
+
+// Summary is what a pass did.
+type Summary struct {
+	Next     time.Time // when to make the next pass if nothing rings; zero: nothing is expected
+	Inserted int       // runs made
+	Missed   int       // slots recorded as missed
+	Launched int       // attempts begun
+	Ended    int       // runs ended
+	Active   int       // runs in the scope that are not ended
+}
+
+// pass is one turn. Its fields below mu are shared by the workers of the turn.
+type pass struct {
+	*Reconciler
+	scope Scope
+	begun time.Time
+	seen  map[string]sighting // by provider
+
+	mu       sync.Mutex
+	sum      Summary
+	versions map[string]dayfly.Job
+}
+
+// sighting is one provider's listing.
+type sighting struct {
+	at       time.Time
+	list     machine.Listing
+	byToken  map[string]*dayfly.Machine
+	provider machine.Provider
+}
+
+// Pass makes one turn over the scope, in this order: ends and deadlines, collecting, due slots,
+// launches. It begins no new action after [ActFor] and is safe to repeat, to interrupt, and to make
+// from several processes at once. The error joins what went wrong with single records or locations;
+// everything else was done all the same.
+func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
+	p := &pass{Reconciler: r, scope: s, begun: r.Now(), versions: map[string]dayfly.Job{}, seen: map[string]sighting{}}
+	active, err := r.Store.ActiveRuns(ctx, s.Scope)
+	if err != nil {
+		return p.sum, fmt.Errorf("read active runs: %w", err)
+	}
+	errs := []error{p.look(ctx, active)}
+	active, err = p.advanceAll(ctx, active)
+	errs = append(errs, err)
+	if s.Slots {
+		made, err := p.due(ctx)
+		active = append(active, made...)
+		errs = append(errs, err, p.nextDue(ctx))
+	}
+	active, err = p.launchAll(ctx, active)
+	errs = append(errs, err)
+	for _, run := range active {
+		if run.State != dayfly.Ended {
+			p.sum.Active++
+		}
+	}
+	if !p.begins() { // there may be more to do
+		p.soon(r.Now())
+	}
+	return p.sum, errors.Join(errs...)
+}
+
+func (p *pass) now() time.Time { return p.Now() }
+
+// begins tells whether the pass may still begin a new action.
+func (p *pass) begins() bool { return p.Now().Sub(p.begun) < ActFor }
+
+// soon takes note that something is due at t.
+func (p *pass) soon(t time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sum.Next = earliest(p.sum.Next, t)
+}
+
+func (p *pass) count(f func(*Summary)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(&p.sum)
+}
+
+func (p *pass) nextDue(ctx context.Context) error {
+	next, err := p.Store.NextDue(ctx)
+	if err != nil {
+		return fmt.Errorf("read when the next slot is due: %w", err)
+	}
+	p.soon(next)
+	return nil
+}
+
+// version reads a version of a job, once in a pass.
+func (p *pass) version(ctx context.Context, version string) (dayfly.Job, error) {
+	p.mu.Lock()
+	j, ok := p.versions[version]
+	p.mu.Unlock()
+	if ok {
+		return j, nil
+	}
+	j, err := p.Store.Version(ctx, version)
+	if err != nil {
+		return j, fmt.Errorf("read version %.12s: %w", version, err)
+	}
+	p.mu.Lock()
+	p.versions[version] = j
+	p.mu.Unlock()
+	return j, nil
+}
+
+// look lists the machines of every provider that an active run is with.
+func (p *pass) look(ctx context.Context, active []dayfly.Run) error {
+	want := map[string]bool{}
+	for _, run := range active {
+		if a := run.Attempt(); a != nil && run.State != dayfly.Due {
+			want[a.Provider] = true
+		}
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var errs []error
+	for name := range want {
+		prov, ok := p.Providers[name]
+		if !ok {
+			errs = append(errs, fmt.Errorf("machines on %s: this build or configuration has no such provider", name))
+			continue
+		}
+		wg.Go(func() {
+			s, err := p.sight(ctx, prov)
+			mu.Lock()
+			defer mu.Unlock()
+			p.seen[name] = s
+			if err != nil {
+				errs = append(errs, fmt.Errorf("list machines on %s: %w", name, err))
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (r *Reconciler) sight(ctx context.Context, prov machine.Provider) (sighting, error) {
+	ctx, cancel := context.WithTimeout(ctx, CallFor)
+	defer cancel()
+	s := sighting{at: r.Now(), provider: prov, byToken: map[string]*dayfly.Machine{}}
+	var err error
+	s.list, err = prov.List(ctx)
+	for i := range s.list.Machines {
+		m := &s.list.Machines[i]
+		if m.Tags.Installation != r.Installation {
+			continue
+		}
+		// A retried call can leave a dead machine and a live one under one token: the live one counts.
+		if old := s.byToken[m.Tags.Token]; old == nil || old.State == dayfly.MachineTerminated {
+			s.byToken[m.Tags.Token] = m
+		}
+	}
+	return s, err
+}
+
+// each calls f for every run, a bounded number at once, and gives back what it made of them.
+func (p *pass) each(runs []dayfly.Run, f func(dayfly.Run) (dayfly.Run, error)) ([]dayfly.Run, error) {
+	out := make([]dayfly.Run, len(runs))
+	errs := make([]error, len(runs))
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(p.Parallel, len(runs)) {
+		wg.Go(func() {
+			for i := range next {
+				out[i], errs[i] = f(runs[i])
+				if errs[i] != nil {
+					errs[i] = fmt.Errorf("run %s: %w", runs[i].ID, errs[i])
+					p.soon(p.now().Add(Look))
+				}
+			}
+		})
+	}
+	for i := range runs {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return out, errors.Join(errs...)
+}
+
+// advanceAll takes every run as far as it goes without a new launch.
+func (p *pass) advanceAll(ctx context.Context, runs []dayfly.Run) ([]dayfly.Run, error) {
+	return p.each(runs, func(run dayfly.Run) (dayfly.Run, error) {
+		if !p.begins() {
+			return run, nil
+		}
+		return p.advance(ctx, run, true)
+	})
+}
+
+// errElse says that another pass changed the run meanwhile; that one goes on with it.
+var errElse = errors.New("changed by somebody else")
+
+// save stores the record. Nothing that follows from a state is done before it is stored.
+func (p *pass) save(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
+	stored, err := p.Store.UpdateRun(ctx, run)
+	if errors.Is(err, store.ErrStale) {
+		return run, errElse
+	}
+	if err != nil {
+		return run, fmt.Errorf("store it: %w", err)
+	}
+	return stored, nil
+}
+
+// advance takes a run from step to step until there is nothing to do before some later instant.
+// unsure says that the provider may have been asked for the machine before.
+func (p *pass) advance(ctx context.Context, run dayfly.Run, unsure bool) (dayfly.Run, error) {
+	job, err := p.version(ctx, run.Version)
+	if err != nil {
+		return run, err
+	}
+	var rep Reported
+	for ctx.Err() == nil {
+		d := Decide(run, job.Retry, p.facts(run, rep))
+		switch d.Step {
+		case Wait:
+			p.soon(d.Next)
+			return run, nil
+		case Save:
+			run, err = p.settle(ctx, run, d.Run)
+		case Launch:
+			run, err = p.launch(ctx, run, unsure)
+			unsure = true
+		case Collect:
+			rep, err = p.collect(ctx, run)
+		case Stop:
+			p.soon(d.Next)
+			return run, p.tell(ctx, run)
+		case Terminate:
+			p.soon(d.Next)
+			return p.terminate(ctx, run)
+		}
+		if errors.Is(err, errElse) {
+			p.soon(p.now().Add(Look))
+			return run, nil
+		}
+		if err != nil || run.State == dayfly.Ended || run.State == dayfly.Due {
+			p.soon(run.NotBefore)
+			return run, err
+		}
+	}
+	return run, ctx.Err()
+}
+
+func (p *pass) facts(run dayfly.Run, rep Reported) Facts {
+	f := Facts{Now: p.now(), Report: rep}
+	a := run.Attempt()
+	if a == nil {
+		return f
+	}
+	f.Settle = p.Settle[a.Provider]
+	if s, ok := p.seen[a.Provider]; ok {
+		f.ListedAt = s.at
+		f.Machine = s.byToken[a.Token]
+		f.Complete = s.list.IsComplete(a.Machine)
+		if a.Machine == "" {
+			f.Complete = len(s.list.Complete) > 0 && a.Request != nil && s.list.IsComplete(dayfly.MachineID(a.Request.Location+"/"))
+		}
+	}
+	return f
+}
+
+// settle stores the decided record, with what must come before an end is recorded and what may follow it.
+func (p *pass) settle(ctx context.Context, was, run dayfly.Run) (dayfly.Run, error) {
+	if run.State == dayfly.Ended {
+		if err := p.beforeEnd(ctx, run); err != nil {
+			return was, err
+		}
+	}
+	stored, err := p.save(ctx, run)
+	if err != nil {
+		return was, err
+	}
+	if stored.State != was.State {
+		p.Log.Debug("run moved", "run", run.ID, "from", was.State, "to", stored.State, "outcome", stored.Outcome, "reason", stored.Reason)
+	}
+	if stored.State == dayfly.Ended || stored.State == dayfly.Due {
+		p.afterAttempt(ctx, stored)
+	}
+	if stored.State == dayfly.Ended {
+		p.count(func(s *Summary) { s.Ended++ })
+	}
+	return stored, nil
+}
+
+// terminate asks the provider to end the run's machine.
+func (p *pass) terminate(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
+	a := run.Attempt()
+	prov, ok := p.Providers[a.Provider]
+	if !ok {
+		return run, fmt.Errorf("end machine %s: no provider %s", a.Machine, a.Provider)
+	}
+	call, cancel := context.WithTimeout(ctx, CallFor)
+	defer cancel()
+	if err := prov.Terminate(call, a.Machine); err != nil {
+		return run, fmt.Errorf("end machine %s: %w", a.Machine, err)
+	}
+	if !a.TerminateAt.IsZero() {
+		return run, nil
+	}
+	run = run.Clone()
+	run.Attempt().TerminateAt = p.now()
+	stored, err := p.save(ctx, run)
+	if errors.Is(err, errElse) {
+		return run, nil
+	}
+	return stored, err
+}
