@@ -1,0 +1,51 @@
+# Everything here needs Go (the version in go.mod) and make, nothing else; what a
+# target can use beyond that, it says when it is missing.
+
+GO       ?= go
+# A release is built from a tag; without git, or outside of a repository, the
+# version says only that it is none.
+VERSION  ?= $(shell git describe --tags --always --dirty --match 'v*' 2>/dev/null || echo devel)
+FUZZTIME ?= 30s
+JOBS     ?= 2
+
+# No C compiler is needed and the binary runs on any Linux, whatever its libc.
+export CGO_ENABLED ?= 0
+export GO FUZZTIME FUZZ RACED
+
+.PHONY: help build demo test check mutants fuzz vuln clean
+
+help: ## say what there is to make
+	@echo 'make TARGET'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 12
+
+build: ## bin/dayfly, static
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/dayfly ./cmd/dayfly
+
+demo: build ## run the sample job, digits of π, on a machine of its own
+	@$(GO) build -trimpath -ldflags '-s -w' -o examples/pi/bin/pie ./examples/pi/pie
+	@scripts/demo
+
+test: bin/tools/testsum ## run every test; RACED='' leaves out the race detector
+	@scripts/prepare
+	@scripts/test
+
+check: ## format, vet, staticcheck, import directions, modules, patches, scripts
+	@scripts/check
+
+mutants: bin/tools/mutants ## show that the tests can fail; ONLY=name, WRITE=1, JOBS=2
+	@bin/tools/mutants -jobs $(JOBS) -build '$(GO) build ./... && $(GO) -C tools build ./...' \
+		$(if $(WRITE),-write docs/promises.md) $(ONLY)
+
+fuzz: ## each fuzz target for FUZZTIME=30s; FUZZ=regexp picks some
+	@scripts/fuzz
+
+vuln: ## known vulnerabilities that are reached (asks vuln.go.dev)
+	$(GO) tool -modfile=tools/go.mod govulncheck ./...
+
+clean: ## remove what was built
+	rm -rf bin examples/pi/bin
+
+# Always built: go knows better than make what has changed.
+.PHONY: bin/tools/testsum bin/tools/mutants
+bin/tools/testsum bin/tools/mutants:
+	@$(GO) -C tools build -o ../$@ ./$(@F)
