@@ -1,0 +1,206 @@
+package archive
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Pack writes an archive of the files at paths, which are slash-separated and relative to dir, and of
+// everything below those that are directories. The directories that lead to them are carried too, so
+// that they unpack under the same names. A path named twice, or both itself and through a directory
+// it is in, is packed once. The problems of all paths are reported together; then w has been given
+// nothing. A file that changes while it is read is an error.
+func Pack(w io.Writer, dir string, paths []string, l Limits) (Sum, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Sum{}, fmt.Errorf("pack files: %w", err)
+	}
+	defer root.Close()
+	p := &packer{root: root, limits: l.orDefault(), entries: map[string]fs.FileInfo{}, walked: map[string]bool{}}
+	var problems []error
+	for _, name := range paths {
+		if err := p.add(name); err != nil {
+			problems = append(problems, fmt.Errorf("pack %q: %w", name, err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return Sum{}, err
+	}
+	s := newSummer()
+	if err := p.write(io.MultiWriter(w, s)); err != nil {
+		return Sum{}, err
+	}
+	return s.sum(), nil
+}
+
+type packer struct {
+	root    *os.Root
+	limits  Limits
+	entries map[string]fs.FileInfo
+	walked  map[string]bool // directories whose children are entered, or being entered
+	total   int64
+}
+
+// add collects one of the paths Pack was given.
+func (p *packer) add(name string) error {
+	if path.IsAbs(name) || !filepath.IsLocal(path.Clean(name)) {
+		return errors.New("it lies outside the directory")
+	}
+	name = path.Clean(name)
+	if name == "." {
+		return p.children(".")
+	}
+	for i := range len(name) {
+		if name[i] != '/' {
+			continue
+		}
+		info, err := p.root.Lstat(name[:i])
+		switch {
+		case err != nil:
+			return err
+		case info.Mode()&fs.ModeSymlink != 0:
+			return fmt.Errorf("%q is a symbolic link: name what it points to instead", name[:i])
+		case !info.IsDir():
+			return fmt.Errorf("%q is not a directory", name[:i])
+		}
+		if err := p.enter(name[:i], info); err != nil {
+			return err
+		}
+	}
+	return p.tree(name)
+}
+
+func (p *packer) enter(name string, info fs.FileInfo) error {
+	if _, ok := p.entries[name]; ok {
+		return nil
+	}
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("%q: %w", name, err)
+	}
+	p.entries[name] = info
+	if info.Mode().IsRegular() {
+		p.total += info.Size()
+	}
+	return errors.Join(p.limits.entries(len(p.entries)), p.limits.bytes(p.total))
+}
+
+func (p *packer) tree(name string) error {
+	info, err := p.root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if err := p.enter(name, info); err != nil {
+		return err
+	}
+	switch m := info.Mode(); {
+	case m.IsRegular():
+		return nil
+	case m.IsDir():
+		return p.children(name)
+	case m&fs.ModeSymlink != 0:
+		target, err := p.root.Readlink(name)
+		if err != nil {
+			return err
+		}
+		if err := checkLink(p.root, name, target); err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+		return nil
+	default:
+		return fmt.Errorf("%q is %s: only files, directories and links can be packed", name, kind(m))
+	}
+}
+
+func (p *packer) children(dir string) error {
+	if p.walked[dir] {
+		return nil
+	}
+	p.walked[dir] = true
+	f, err := p.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	names, err := f.Readdirnames(-1)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	slices.Sort(names) // so that of several problems the same one is reported every time
+	for _, n := range names {
+		if err := p.tree(path.Join(dir, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *packer) write(w io.Writer) error {
+	tw := tar.NewWriter(w)
+	var total int64
+	for _, name := range slices.Sorted(maps.Keys(p.entries)) {
+		n, err := p.writeEntry(tw, name, p.entries[name])
+		if err == nil {
+			total += n
+			err = p.limits.bytes(total)
+		}
+		if err != nil {
+			return fmt.Errorf("pack %q: %w", name, err)
+		}
+	}
+	if err := tw.Close(); err != nil {
+		return fmt.Errorf("write archive: %w", err)
+	}
+	return nil
+}
+
+func (p *packer) writeEntry(tw *tar.Writer, name string, info fs.FileInfo) (int64, error) {
+	h := &tar.Header{Name: name, ModTime: time.Unix(0, 0), Mode: int64(mode(info.Mode()))}
+	switch m := info.Mode(); {
+	case m.IsDir():
+		h.Typeflag, h.Name = tar.TypeDir, name+"/"
+		return 0, tw.WriteHeader(h)
+	case m&fs.ModeSymlink != 0:
+		target, err := p.root.Readlink(name)
+		if err != nil {
+			return 0, err
+		}
+		if err := checkLink(p.root, name, target); err != nil {
+			return 0, err
+		}
+		h.Typeflag, h.Linkname, h.Mode = tar.TypeSymlink, target, 0o777
+		return 0, tw.WriteHeader(h)
+	}
+	f, info, err := OpenRegular(p.root, name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	h.Typeflag, h.Size, h.Mode = tar.TypeReg, info.Size(), int64(mode(info.Mode()))
+	if err := tw.WriteHeader(h); err != nil {
+		return 0, err
+	}
+	return h.Size, copyExactly(tw, f, h.Size)
+}
+
+// copyExactly copies the whole of a file that must be as long as it was when it was opened.
+func copyExactly(w io.Writer, f io.Reader, size int64) error {
+	n, err := io.Copy(w, io.LimitReader(f, size))
+	if err != nil {
+		return err
+	}
+	var more [1]byte
+	if extra, err := io.ReadFull(f, more[:]); n != size || extra > 0 {
+		return errors.New("it changed while it was read")
+	} else if !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
