@@ -201,8 +201,8 @@ type Attempt struct {
 	Request *Spec `json:"request,omitempty"`
 }
 
-// Attempt is the run's last attempt, or nil.
-func (r *Run) Attempt() *Attempt {
+// Attempt is the run's last attempt, or nil. It points into Attempts: change it in a [Run.Clone] only.
+func (r Run) Attempt() *Attempt {
 	if len(r.Attempts) == 0 {
 		return nil
 	}

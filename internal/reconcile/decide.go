@@ -11,7 +11,9 @@ import (
 // CancelPatience is how long after a cancel the agent may take before the machine is ended from outside.
 const CancelPatience = 30 * time.Second
 
-// Look is how soon a pass looks again at a machine from which it expects a change, if nothing rings.
+// Look is how soon a pass looks again where a call has to be repeated, or an answer is on its way.
+// That a machine may end by itself at any time is the caller's net: it makes a pass every second
+// while runs are active, whatever Next says.
 const Look = time.Second
 
 // Facts are what is known of a run's machine when Decide is asked.
@@ -165,9 +167,9 @@ func decideRunning(run dayfly.Run, f Facts) Decision {
 	case f.Machine != nil && observe(a, *f.Machine):
 		return Decision{Run: run, Step: Save}
 	case !run.CancelAt.IsZero():
-		return Decision{Run: run, Step: Stop, Next: earliest(f.Now.Add(Look), run.CancelAt.Add(CancelPatience))}
+		return Decision{Run: run, Step: Stop, Next: earliest(a.Deadline, run.CancelAt.Add(CancelPatience))}
 	}
-	return Decision{Run: run, Next: earliest(f.Now.Add(Look), a.Deadline)}
+	return Decision{Run: run, Next: a.Deadline}
 }
 
 // vanished records a machine that went without a report: by our own hand, at its deadline, or by itself.

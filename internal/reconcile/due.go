@@ -289,6 +289,7 @@ func (p *pass) insert(ctx context.Context, runs []dayfly.Run) ([]dayfly.Run, err
 			}
 			p.sum.Inserted++
 			if batch[i].State == dayfly.Due {
+				batch[i].Rev = 1
 				due = append(due, batch[i])
 			} else {
 				p.sum.Missed++

@@ -217,6 +217,7 @@ func (p *pass) launch(ctx context.Context, run dayfly.Run, unsure bool) (dayfly.
 		d = launched(run.Clone(), m)
 	case errors.Is(err, machine.ErrGone):
 		d = launched(run.Clone(), dayfly.Machine{ID: a.Machine})
+		p.soon(p.now()) // to see what became of it
 	case errors.As(err, &capacity):
 		d = refused(run.Clone(), dayfly.Capacity, err.Error(), unsure, p.now())
 	case errors.As(err, &config):
@@ -227,11 +228,7 @@ func (p *pass) launch(ctx context.Context, run dayfly.Run, unsure bool) (dayfly.
 		p.Log.Warn("launch of unknown outcome, will be repeated", "run", run.ID, "attempt", a.Number, "err", err)
 		return p.save(ctx, waits)
 	}
-	stored, err := p.settle(ctx, run, d.Run)
-	if err == nil && m.State == "" { // not of this pass's listing: look again
-		p.soon(p.now())
-	}
-	return stored, err
+	return p.settle(ctx, run, d.Run)
 }
 
 // ask writes what the agent reads, resolves the secrets, and calls the provider.
@@ -278,10 +275,13 @@ type verdict struct {
 func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), total, limit int, now time.Time) (map[dayfly.RunID]verdict, error) {
 	runs = slices.SortedFunc(slices.Values(runs), inOrder)
 	machines := inFlight(runs, "")
-	ahead := map[dayfly.Shard][]dayfly.Run{} // of the shard, before the run in question
+	ahead := map[dayfly.Shard]*queue{} // of the shard, before the run in question
 	for _, r := range runs {
+		if ahead[r.Shard] == nil {
+			ahead[r.Shard] = &queue{}
+		}
 		if begun(r) {
-			ahead[r.Shard] = append(ahead[r.Shard], r)
+			ahead[r.Shard].runs = append(ahead[r.Shard].runs, r)
 		}
 	}
 	verdicts := map[dayfly.RunID]verdict{}
@@ -297,7 +297,7 @@ func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), t
 		}
 		v := verdict{launch: true}
 		if !begun(r) {
-			v = overlap(job.Overlap, r, ahead[r.Shard])
+			v = ahead[r.Shard].admit(job.Overlap, r)
 		}
 		switch {
 		case !v.launch || !ready(r, now):
@@ -313,7 +313,7 @@ func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), t
 			verdicts[r.ID] = v
 		}
 		if v.skip == "" && !begun(r) {
-			ahead[r.Shard] = append(ahead[r.Shard], r)
+			ahead[r.Shard].join(r, v)
 		}
 	}
 	return verdicts, errors.Join(errs...)
@@ -332,31 +332,36 @@ func caughtUp(r dayfly.Run) bool {
 	return r.Trigger == dayfly.TriggerSchedule && r.CreatedAt.Sub(r.Slot) > dayfly.OnTime
 }
 
-// overlap decides of a run while those ahead of it are active.
-func overlap(o dayfly.Overlap, r dayfly.Run, ahead []dayfly.Run) verdict {
-	if len(ahead) == 0 || (o == dayfly.OverlapAllow && !caughtUp(r)) {
+// queue is the active runs of one job and shard that come before another.
+type queue struct {
+	runs    []dayfly.Run
+	waiting int // of them, those that may not launch now
+}
+
+func (q *queue) join(r dayfly.Run, v verdict) {
+	q.runs = append(q.runs, r)
+	if !v.launch {
+		q.waiting++
+	}
+}
+
+// admit decides of a run by the overlap policy alone.
+func (q *queue) admit(o dayfly.Overlap, r dayfly.Run) verdict {
+	late := caughtUp(r)
+	if len(q.runs) == 0 || (o == dayfly.OverlapAllow && !late) {
 		return verdict{launch: true}
 	}
-	first := ahead[0]
+	first := q.runs[0]
 	switch {
-	case caughtUp(r):
+	case late:
 		return verdict{wait: fmt.Sprintf("caught-up runs come one after another: %s is active", first.ID)}
-	case o == dayfly.OverlapAllow:
-		return verdict{launch: true}
+	case o == dayfly.OverlapQueue && q.waiting >= dayfly.QueueLimit:
+		return verdict{skip: fmt.Sprintf("%d runs wait already", q.waiting)}
 	case o == dayfly.OverlapQueue:
-		waiting := 0
-		for _, a := range ahead {
-			if !begun(a) {
-				waiting++
-			}
-		}
-		if waiting >= dayfly.QueueLimit {
-			return verdict{skip: fmt.Sprintf("%d runs wait already", waiting)}
-		}
 		return verdict{wait: fmt.Sprintf("%s is active", first.ID)}
 	case o == dayfly.OverlapReplace:
 		v := verdict{wait: fmt.Sprintf("%s is being replaced", first.ID)}
-		for _, a := range ahead {
+		for _, a := range q.runs {
 			if a.CancelAt.IsZero() {
 				v.replace = append(v.replace, a.ID)
 			}

@@ -281,7 +281,10 @@ func (p *pass) advance(ctx context.Context, run dayfly.Run, unsure bool) (dayfly
 			run, err = p.settle(ctx, run, d.Run)
 		case Launch:
 			run, err = p.launch(ctx, run, unsure)
-			unsure = true
+			if err == nil && run.State != dayfly.Stopping { // the listing is older than the launch
+				p.soon(earliest(run.NotBefore, run.Attempt().Deadline))
+				return run, nil
+			}
 		case Collect:
 			rep, err = p.collect(ctx, run)
 		case Stop:
