@@ -1,0 +1,249 @@
+// Package daemon keeps a scheduler going: it makes passes when something rings or is due, sweeps for
+// orphans, runs the reaper, and answers /healthz.
+//
+// # What it promises
+//
+//   - One goroutine makes the passes, one after another. Between two of them it waits for the bell, a
+//     reload, or a timer that is armed at most [Net] ahead, and it reads the wall clock anew each time:
+//     a lost bell or a clock that was set costs at most that long.
+//   - The reaper shares nothing with the passes: its own goroutine, timer, clock and providers. A pass
+//     that hangs, or a store that is gone, does not keep it from ending what is past its deadline.
+//   - A pass that failed is logged, counted, shown by /healthz as 503, and made again after a wait that
+//     grows. Nothing ends the daemon but [Daemon.Stop].
+//   - Stopping it stops nothing else: machines go on, and the next daemon finds them.
+//
+// [Acquire] is the right to be the daemon of a data directory; [Holder] tells whether somebody is.
+//
+// It leaves to others what a pass does (internal/reconcile), where job files are and what applying
+// them says (cmd), and signals.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+)
+
+// The daemon's times.
+const (
+	// Net is the longest wait between two passes, and between two looks of the reaper.
+	Net = time.Second
+	// floor keeps records that are always due from turning the loop into a spin.
+	floor = 10 * time.Millisecond
+	// firstBackoff doubles with every failed pass in a row, up to maxBackoff when not even the
+	// records could be read, else up to Net.
+	firstBackoff = 250 * time.Millisecond
+	maxBackoff   = 10 * time.Second
+)
+
+// Loop is the control loop that is kept going; a reconcile.Reconciler is one.
+type Loop interface {
+	Pass(context.Context, reconcile.Scope) (reconcile.Summary, error)
+	Sweep(ctx context.Context, dryRun bool) ([]reconcile.Finding, error)
+}
+
+// Reaper ends machines past their deadline; a reconcile.Reaper is one. It must share nothing with the Loop.
+type Reaper interface {
+	Reap(context.Context) ([]dayfly.Machine, error)
+}
+
+// Config is what a Daemon works with. Loop, Reaper, Now and Log are required.
+type Config struct {
+	Loop     Loop
+	Reaper   Reaper
+	Apply    func(context.Context) // takes over what the job files say now; says itself what came of it
+	Bell     <-chan struct{}       // receives when somebody has committed something
+	Ring     func()                // tells those who wait that a pass changed something
+	Listener net.Listener          // for /healthz; nil: none
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Daemon is a scheduler. Its methods may be called from any goroutine.
+type Daemon struct {
+	Config
+	health health
+	reload chan struct{}
+	server *http.Server
+	cancel context.CancelFunc
+	done   chan struct{} // closed when every goroutine has ended
+	start  sync.Once
+	stop   sync.Once
+}
+
+// New checks the configuration. It starts nothing.
+func New(c Config) (*Daemon, error) {
+	if c.Loop == nil || c.Reaper == nil || c.Now == nil || c.Log == nil {
+		return nil, errors.New("daemon: a field of Config is missing")
+	}
+	if c.Apply == nil {
+		c.Apply = func(context.Context) {}
+	}
+	if c.Ring == nil {
+		c.Ring = func() {}
+	}
+	d := &Daemon{Config: c, reload: make(chan struct{}, 1), done: make(chan struct{})}
+	d.health.now = c.Now
+	return d, nil
+}
+
+// Start begins to work and returns. It works until Stop; when ctx ends, it ends all the same.
+func (d *Daemon) Start(ctx context.Context) {
+	d.start.Do(func() {
+		ctx, d.cancel = context.WithCancel(ctx)
+		d.health.begin()
+		var wg sync.WaitGroup
+		wg.Go(func() { d.passes(ctx) })
+		wg.Go(func() { d.sweeps(ctx) })
+		wg.Go(func() { d.reaps(ctx) })
+		if d.Listener != nil {
+			d.serve(ctx, &wg)
+		}
+		go func() {
+			wg.Wait()
+			close(d.done)
+		}()
+	})
+}
+
+// Reload takes over what the job files say now, before the next pass, which follows at once.
+func (d *Daemon) Reload() {
+	select {
+	case d.reload <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+// Stop ends the daemon, a pass under way included, and returns when nothing of it runs any more or ctx
+// ends. Machines go on.
+func (d *Daemon) Stop(ctx context.Context) error {
+	d.start.Do(func() { close(d.done) }) // one that was never started has nothing to end
+	d.stop.Do(func() {
+		if d.cancel != nil {
+			d.cancel()
+		}
+	})
+	select {
+	case <-d.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop the daemon: %w", context.Cause(ctx))
+	}
+}
+
+// passes makes one pass after another.
+func (d *Daemon) passes(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	failures := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.Bell:
+		case <-d.reload:
+			d.Apply(ctx)
+		case <-timer.C:
+		}
+		sum, err := d.pass(ctx)
+		if failures++; err == nil {
+			failures = 0
+		}
+		timer.Reset(wait(sum, failures, d.Now()))
+	}
+}
+
+func (d *Daemon) pass(ctx context.Context) (reconcile.Summary, error) {
+	sum, err := d.Loop.Pass(ctx, reconcile.Scope{Slots: true})
+	if ctx.Err() != nil {
+		return sum, nil // it was stopped; that is no failure
+	}
+	d.health.passed(sum, err)
+	if err != nil {
+		d.Log.Error("pass", "err", err)
+	}
+	if sum.Inserted+sum.Missed+sum.Launched+sum.Ended > 0 {
+		d.Log.Info("pass", "inserted", sum.Inserted, "missed", sum.Missed, "launched", sum.Launched, "ended", sum.Ended, "active", sum.Active)
+		d.Ring()
+	}
+	return sum, err
+}
+
+// wait is how long nothing needs to be done after a pass.
+func wait(sum reconcile.Summary, failures int, now time.Time) time.Duration {
+	w := Net
+	if !sum.Next.IsZero() {
+		w = min(Net, max(floor, sum.Next.Sub(now)))
+	}
+	if failures == 0 {
+		return w
+	}
+	limit := Net
+	if sum == (reconcile.Summary{}) { // it got nowhere
+		limit = maxBackoff
+	}
+	back := firstBackoff
+	for range failures - 1 {
+		if back *= 2; back >= limit {
+			break
+		}
+	}
+	return max(w, min(back, limit))
+}
+
+// sweeps looks for orphans, at the start and then at the sweep's own pace.
+func (d *Daemon) sweeps(ctx context.Context) {
+	every(ctx, reconcile.SweepEvery, func() {
+		found, err := d.Loop.Sweep(ctx, false)
+		for _, f := range found {
+			d.Log.Info("sweep", "machine", f.Machine.ID, "run", f.Machine.Tags.Run, "action", f.Action, "why", f.Why)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if d.health.swept(err); err != nil {
+			d.Log.Error("sweep", "err", err)
+		}
+	})
+}
+
+// reaps is the layer that needs no pass.
+func (d *Daemon) reaps(ctx context.Context) {
+	said := ""
+	every(ctx, Net, func() {
+		_, err := d.Reaper.Reap(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		d.health.reaped(err)
+		if err == nil {
+			said = ""
+		} else if said != err.Error() { // it looks every second; once is enough
+			said = err.Error()
+			d.Log.Error("end machines past their deadline", "err", err)
+		}
+	})
+}
+
+// every calls f now and again after each interval.
+func every(ctx context.Context, interval time.Duration, f func()) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			f()
+			timer.Reset(interval)
+		}
+	}
+}
