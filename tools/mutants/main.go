@@ -133,6 +133,10 @@ func (s *session) run(mutants []mutant, stderr io.Writer) int {
 	if !s.check {
 		s.say("%-8s %-44s %-8s %7s\n", "promise", "mutant", "verdict", "seconds")
 	}
+	if err := s.buildable(); err != nil {
+		fmt.Fprintf(stderr, "error: %v\n", err)
+		return 1
+	}
 	ills := s.baseline(mutants)
 	results := make([]result, len(mutants))
 	s.each(len(mutants), func(i int, t tree) {
@@ -187,6 +191,23 @@ func (s *session) each(n int, f func(int, tree)) {
 	wg.Wait()
 }
 
+// buildable builds the project as it is. Nothing can be said about a mutant of a
+// project that does not build.
+func (s *session) buildable() error {
+	if s.check {
+		return nil
+	}
+	t := <-s.trees
+	defer func() { s.trees <- t }()
+	if err := t.reset(); err != nil {
+		return err
+	}
+	if code, out, err := shell(s.ctx, t.dir, s.build, s.limit); code != 0 {
+		return fmt.Errorf("the project does not build, with no mutant in it:\n%s", last(out, err))
+	}
+	return nil
+}
+
 // baseline runs each test line on the project as it is and returns what was
 // wrong with those that did not pass.
 func (s *session) baseline(mutants []mutant) map[string]string {
@@ -220,9 +241,9 @@ func (s *session) baseline(mutants []mutant) map[string]string {
 }
 
 // mutate applies one mutant to t and runs its tests.
-func (s *session) mutate(m mutant, t tree, ills map[string]string) result {
+func (s *session) mutate(m mutant, t tree, ills map[string]string) (r result) {
 	start := time.Now()
-	r := result{mutant: m, verdict: broken}
+	r = result{mutant: m, verdict: broken}
 	defer func() { r.took = time.Since(start) }()
 	for _, line := range m.tests {
 		if ill := ills[line]; ill != "" {

@@ -151,7 +151,7 @@ func TestBuildErrorInTheTestsIsNoFailure(t *testing.T) {
 diff --git a/add_test.go b/add_test.go
 --- a/add_test.go
 +++ b/add_test.go
-@@ -7,6 +7,6 @@
+@@ -7,5 +7,5 @@
  
  func TestAdd(t *testing.T) {
 -	if Add(2, 3) != 5 {
@@ -159,8 +159,20 @@ diff --git a/add_test.go b/add_test.go
  		t.Fatal("two and three are not five")
  	}
 `
-	if code, out := runIn(t, project(t, map[string]string{"m": broken})); code != 1 || !strings.Contains(out, " BROKEN ") {
-		t.Errorf("exit code %d, want 1 and the verdict BROKEN", code)
+	code, out := runIn(t, project(t, map[string]string{"m": broken}))
+	if code != 1 || !strings.Contains(out, " BROKEN ") || !strings.Contains(out, "too many arguments") {
+		t.Errorf("exit code %d, want 1, the verdict BROKEN and the compiler's words", code)
+	}
+}
+
+func TestAProjectThatDoesNotBuild(t *testing.T) {
+	t.Parallel()
+	dir := project(t, map[string]string{"m": patch("a - b", "TestAdd")})
+	if err := os.WriteFile(filepath.Join(dir, "half.go"), []byte("package m\n\nfunc half() {\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := runIn(t, dir); code != 1 || !strings.Contains(out, "the project does not build") {
+		t.Errorf("exit code %d, want 1 and the reason", code)
 	}
 }
 
@@ -183,8 +195,12 @@ func TestNames(t *testing.T) {
 	dir := project(t, map[string]string{"good": patch("a - b", "TestAdd"), "unseen": patch("a - b", "TestAddNothing")})
 	t.Run("one of them", func(t *testing.T) {
 		t.Parallel()
-		if code, out := runIn(t, dir, "good"); code != 0 || strings.Contains(out, "unseen") {
+		code, out := runIn(t, dir, "good")
+		if code != 0 || strings.Contains(out, "unseen") {
 			t.Errorf("exit code %d, want 0 and nothing of the other", code)
+		}
+		if strings.Contains(out, " 0.0\n") {
+			t.Error("the time that the mutant took is not told")
 		}
 	})
 	t.Run("none of them", func(t *testing.T) {

@@ -1,0 +1,98 @@
+// Package internal holds the rule by which packages may import one another,
+// and the tests that keep it. A new edge needs a line with its reason.
+package internal
+
+// Packages are written without the module's path; dayfly is the root package.
+
+// layers lists the packages from the bottom up. A package may import what
+// stands in a lower layer, as far as plain says nothing else. A folder stands
+// for everything below it.
+var layers = [][]string{
+	{"dayfly"},
+	{"internal/schedule", "internal/archive", "internal/bell", "internal/agent/redact"},
+	{"internal/spec"},
+	{"internal/store", "internal/machine", "internal/bucket"}, // the ports
+	{
+		"internal/store/sqlite", "internal/store/objects", "internal/store/fake",
+		"internal/machine/local", "internal/machine/fake",
+		"internal/bucket/dir", "internal/bucket/mem",
+	}, // the adapters
+	{"internal/reconcile", "internal/agent"},
+	{"internal/daemon"},
+	{"cmd"},
+	{"internal/e2e"},
+	{"examples"},
+}
+
+const adapters = 4 // the layer of the adapters
+
+// testKits are conformance suites and oracles: they are imported by tests and
+// by one another, never by what ships.
+var testKits = []string{
+	"internal/schedule/scheduletest", "internal/store/storetest",
+	"internal/machine/machinetest", "internal/bucket/buckettest",
+}
+
+// An edge is an import that is allowed. One that goes up, sideways, or to an
+// adapter from elsewhere than cmd says why.
+type edge struct{ from, to, why string }
+
+var edges = []edge{
+	{"internal/spec", "dayfly", ""},
+	{"internal/spec", "internal/schedule", ""},
+	{"internal/store", "dayfly", ""},
+	{"internal/machine", "dayfly", ""},
+	{"internal/store/fake", "dayfly", ""},
+	{"internal/store/fake", "internal/store", ""},
+	{"internal/machine/local", "dayfly", ""},
+	{"internal/machine/local", "internal/machine", ""},
+	{"internal/machine/fake", "dayfly", ""},
+	{"internal/machine/fake", "internal/machine", ""},
+	{"internal/bucket/dir", "internal/bucket", ""},
+	{"internal/bucket/mem", "internal/bucket", ""},
+	{"internal/reconcile", "dayfly", ""},
+	{"internal/reconcile", "internal/schedule", ""},
+	{"internal/reconcile", "internal/store", ""},
+	{"internal/reconcile", "internal/machine", ""},
+	{"internal/reconcile", "internal/bucket", ""},
+	{"internal/daemon", "dayfly", ""},
+	{"internal/daemon", "internal/reconcile", ""},
+}
+
+// A dependency is a module of others and the packages that may import it.
+type dependency struct {
+	module string
+	by     []string // none: tests only
+	why    string
+}
+
+var dependencies = []dependency{
+	{"github.com/spf13/cobra", []string{"cmd"}, "commands are cmd's; what they call knows no flags"},
+	{"github.com/spf13/pflag", []string{"cmd"}, "cobra's flags"},
+	{"golang.org/x/term", []string{"cmd"}, "only commands talk to a terminal"},
+	{"go.yaml.in/yaml", []string{"internal/spec"}, "young: wrapped in one package"},
+	{"modernc.org/sqlite", []string{"internal/store/sqlite"}, "the database of one adapter"},
+	{"github.com/aws/aws-sdk-go-v2", []string{"internal/machine/ec2", "internal/bucket/s3", "internal/awsdeploy"}, "huge, and only these call the cloud"},
+	{"golang.org/x/sys", []string{"internal/machine/local", "internal/agent", "internal/store/sqlite", "internal/bucket/dir", "internal/bell", "internal/archive", "internal/daemon", "cmd"}, "system calls that syscall lacks"},
+	{"github.com/google/go-cmp", nil, ""},
+	{"pgregory.net/rapid", nil, ""},
+	{"github.com/rogpeppe/go-internal", nil, ""},
+}
+
+// unreachable lists what a package must not reach even through others.
+var unreachable = []struct {
+	from string
+	to   []string
+	why  string
+}{
+	{"internal/agent", []string{"internal/store", "internal/web", "internal/api", "internal/reconcile", "github.com/aws/", "modernc.org/"}, "the agent runs at the machine: no store, no web, no cloud SDK"},
+	{"internal/reconcile", []string{"internal/agent", "os/exec", "net/http", "modernc.org/", "github.com/aws/"}, "a pass acts through ports only"},
+}
+
+// pure lists packages without input and output, and what they may not import.
+var pure = []string{"dayfly", "internal/schedule", "internal/spec"}
+
+var impure = []string{"os", "os/*", "net", "net/http", "net/http/*", "net/rpc", "net/smtp", "syscall", "io/ioutil", "log", "log/*", "plugin", "runtime/debug", "crypto/rand", "math/rand", "math/rand/*", "testing"}
+
+// clockless lists packages that are told the time and never ask or wait for it.
+var clockless = []string{"dayfly", "internal/schedule", "internal/spec", "internal/reconcile"}
