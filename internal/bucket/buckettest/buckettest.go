@@ -360,7 +360,7 @@ type Failer interface {
 func faults(t *testing.T, b bucket.Bucket) {
 	f, ok := b.(Failer)
 	if !ok {
-		t.Skip("this bucket injects no faults: its own tests do")
+		return // a bucket of real parts meets its faults in its own tests
 	}
 	boom := errors.New("boom")
 	fail := func(op, key string) error {
