@@ -43,7 +43,7 @@ type Provider struct {
 	c Config
 
 	mu       sync.Mutex
-	machines map[string]*made // by token
+	machines map[string]*made // by native id, which is the token of those that Launch made
 	launched int
 }
 
@@ -141,16 +141,20 @@ func (p *Provider) Terminate(ctx context.Context, id dayfly.MachineID) error {
 		return err
 	}
 	p.mu.Lock()
-	token := string(id[min(len(id), len(p.c.Location)+1):])
-	if d, ok := p.machines[token]; ok {
+	native := p.native(id)
+	if d, ok := p.machines[native]; ok {
 		d.end(p.c.Now())
 	} else if machine.LocationOf(id) == machine.Location(p.c.Location) {
-		p.machines[token] = &made{closed: true, m: dayfly.Machine{
-			ID: id, Provider: p.c.Name, State: dayfly.MachineTerminated, Tags: dayfly.Tags{Token: token},
+		p.machines[native] = &made{closed: true, m: dayfly.Machine{
+			ID: id, Provider: p.c.Name, State: dayfly.MachineTerminated, Tags: dayfly.Tags{Token: native},
 		}}
 	}
 	p.mu.Unlock()
 	return p.fault("terminate", true)
+}
+
+func (p *Provider) native(id dayfly.MachineID) string {
+	return string(id[min(len(id), len(p.c.Location)+1):])
 }
 
 func (d *made) end(at time.Time) {
@@ -203,7 +207,7 @@ func (p *Provider) Plant(m dayfly.Machine) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.Provider = p.c.Name
-	p.machines["planted "+string(m.ID)] = &made{m: m}
+	p.machines[p.native(m.ID)] = &made{m: m}
 }
 
 // Kill makes a machine vanish from one moment to the next, as hardware does.
