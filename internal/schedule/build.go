@@ -81,8 +81,12 @@ func fieldWarnings(c *calendar, read []content) []string {
 			warnings = append(warnings, fmt.Sprintf("%s %s counts from 0 again each %s, %d %ss after the last; for an even beat use @every", unit.name, read[i].at.text, unit.restart, unit.size-last, unit.name))
 		}
 	}
-	if first := bits.TrailingZeros64(dates.set[0]); !dates.none && first > 28 && first < 64 && !eitherSuffices(dates, week) {
-		warnings = append(warnings, fmt.Sprintf("a month without day %d has no run; the last day of every month is L in cron(...)", first))
+	if date := bits.TrailingZeros64(dates.set[0]); date <= 31 && !eitherSuffices(dates, week) {
+		for m := range int64(12) {
+			if c.months>>(m+1)&1 != 0 && monthLength(2027, m+1) < int64(date) {
+				return append(warnings, fmt.Sprintf("a month without day %d has no run, such as %s", date, fullMonths[m+1]))
+			}
+		}
 	}
 	return warnings
 }

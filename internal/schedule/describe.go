@@ -29,9 +29,12 @@ func describeBeat(p beat) string {
 			rest -= n * units[i].seconds
 		}
 	}
-	every := strings.Join(parts, " ")
-	if len(parts) == 1 {
-		every = strings.TrimPrefix(every, "1 ")
+	every := strings.TrimPrefix(join(parts), "1 ")
+	switch {
+	case p.interval == daySeconds:
+		every = "24 hours"
+	case len(parts) > 1:
+		every = join(parts)
 	}
 	return fmt.Sprintf("every %s of real time, counted from %s", every, p.anchorTime().Format("2006-01-02T15:04Z"))
 }
@@ -40,8 +43,11 @@ func describeBeat(p beat) string {
 func describeFields(c *calendar, read []content) string {
 	words := describeTimes(c)
 	days := describeDays(c, &read[2], &read[4])
-	if days != "every day" || !c.allHours() {
+	switch {
+	case !c.allHours():
 		words += " " + days
+	case days != "every day":
+		words += ", " + days
 	}
 	if years := c.yearList(); len(years) > 0 && len(years) <= yearLast-yearBase {
 		words += ", in " + listNumbers(years, decimal)
@@ -85,10 +91,8 @@ func describeMinutes(minutes uint64, before string) string {
 	if len(list) == 1 {
 		return before + "at minute " + decimal(list[0])
 	}
-	if step := list[1]; list[0] == 0 && len(list) > 2 && 60%step == 0 && len(list) == 60/step && list[len(list)-1] == 60-step {
-		if evenly(list) {
-			return "every " + decimal(step) + " minutes"
-		}
+	if step := list[1]; list[0] == 0 && evenly(list) && len(list)*step == 60 {
+		return "every " + decimal(step) + " minutes"
 	}
 	return before + "at minutes " + listNumbers(list, decimal)
 }

@@ -119,15 +119,23 @@ func suggestZone(name string, files map[string]*zip.File) string {
 		return ""
 	}
 	given := strings.ToLower(strings.ReplaceAll(name, " ", "_"))
+	if strings.HasPrefix(given, "utc") || strings.HasPrefix(given, "gmt") || strings.ContainsAny(given[:1], "+-") {
+		if strings.ContainsAny(given, "+-") {
+			return "an offset is no zone; name a place, such as Europe/Tallinn"
+		}
+	}
 	best, bestDistance := "", 1+len(given)/4
 	for _, known := range sortedNames(files) {
+		if strings.HasPrefix(known, "Etc/GMT") {
+			continue // Etc/GMT+2 is two hours west of Greenwich, which is not what GMT+2 was meant to be.
+		}
 		lower := strings.ToLower(known)
 		d := distance(given, lower)
 		if !strings.Contains(given, "/") {
 			place := lower[strings.LastIndexByte(lower, '/')+1:]
 			d = min(d, distance(given, place))
 		}
-		if d < bestDistance {
+		if d < bestDistance || d == bestDistance && len(known) < len(best) {
 			best, bestDistance = known, d
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // maxText is the length of the longest text that is read, in bytes.
@@ -101,10 +102,8 @@ func (p *parser) checkCharacters() error {
 	}
 	for i, r := range p.text {
 		if (r < ' ' || r > '~') && r != '\t' {
-			at := token{text: p.text}.cut(i, i+max(1, len(string(r))))
-			if r == '\uFFFD' {
-				at = token{text: p.text}.cut(i, i+1)
-			}
+			_, size := utf8.DecodeRuneInString(p.text[i:])
+			at := token{text: p.text}.cut(i, i+size)
 			return refuse("schedule", at, "", "%q is no printable ASCII character", at.text)
 		}
 	}

@@ -51,9 +51,13 @@ func newZone(location *time.Location) *zone {
 		if end.IsZero() {
 			break
 		}
-		// Past the last transition of the file ZoneBounds answers with the bounds of a 365-day year, which on the last
-		// day of a leap year lie behind t.
-		t = max(end.Unix(), t+minuteSeconds)
+		next := end.Unix()
+		if next <= t {
+			// Past the last transition of the file ZoneBounds takes a year to end after 365 days, and so answers on the last
+			// day of a leap year. Whatever the year had to change has changed by then.
+			next += daySeconds
+		}
+		t = next
 	}
 	z.spans[0].start = farPast
 	z.begin(farFuture, 0)
