@@ -1,0 +1,195 @@
+package spec
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Formats are what [Render] can write.
+func Formats() []string { return []string{"text", "json", "github", "sarif"} }
+
+// Render writes errors, of any number of files, in one of [Formats]. Text is for people: each with
+// "error:" or "warning:", position, lines with a caret, "hint:". JSON is an array with one object for
+// each; github is one workflow command a line; sarif is one SARIF 2.1.0 log. No errors make an empty
+// text, array, list of commands, or a log without results.
+func Render(w io.Writer, format string, list []*Error) error {
+	var b bytes.Buffer
+	switch format {
+	case "text":
+		for _, e := range list {
+			writeText(&b, e, severity(e)+": ", "hint: ")
+		}
+	case "json":
+		if err := writeJSON(&b, jsonErrors(list)); err != nil {
+			return err
+		}
+	case "github":
+		for _, e := range list {
+			writeGitHub(&b, e)
+		}
+	case "sarif":
+		if err := writeJSON(&b, sarifLog(list)); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("render errors: unknown format %q; formats are %s", format, strings.Join(Formats(), ", "))
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func severity(e *Error) string {
+	if e.Warning {
+		return "warning"
+	}
+	return "error"
+}
+
+type textWriter interface {
+	io.Writer
+	io.StringWriter
+}
+
+func writeText(w textWriter, e *Error, prefix, hint string) {
+	w.WriteString(prefix + e.Position() + ": " + e.Problem + "\n")
+	writeSource(w, e)
+	if e.Suggestion != "" {
+		w.WriteString(hint + e.Suggestion + "\n")
+	}
+	if e.Explain != "" {
+		w.WriteString(strings.Repeat(" ", len(hint)) + e.Explain + "\n")
+	}
+}
+
+// widest is how many characters of a line are shown.
+const widest = 100
+
+func writeSource(w textWriter, e *Error) {
+	if len(e.Source) == 0 {
+		return
+	}
+	digits := len(strconv.Itoa(e.Line))
+	// All lines are cut on the left by as much as the last one needs, so that columns stay in line.
+	cut := 0
+	if e.Column > widest*3/4 {
+		cut = e.Column - widest/2
+	}
+	for i, line := range e.Source {
+		fmt.Fprintf(w, "  %*d | %s\n", digits, e.Line-len(e.Source)+1+i, window(line, cut))
+	}
+	last := []rune(window(e.Source[len(e.Source)-1], cut))
+	at := min(max(e.Column-1-cut, 0), len(last))
+	if cut > 0 {
+		at = min(at+1, len(last)) // the mark that says something is cut
+	}
+	length := max(1, min(e.Length, len(last)-at))
+	fmt.Fprintf(w, "  %s | %s%s\n", strings.Repeat(" ", digits), pad(last[:at]), strings.Repeat("^", max(1, len(pad(last[at:min(at+length, len(last))])))))
+}
+
+// window is the part of a line that is shown, in characters that cannot drive a terminal.
+func window(line string, cut int) string {
+	var b strings.Builder
+	n := 0
+	if cut > 0 && line != "" {
+		b.WriteRune('…')
+	}
+	for _, c := range line {
+		if n++; n <= cut {
+			continue
+		}
+		if n-cut == widest {
+			b.WriteRune('…')
+			break
+		}
+		b.WriteRune(c)
+	}
+	return strings.TrimRight(printable(b.String()), " ")
+}
+
+// pad is as many blanks as the text is wide.
+func pad(text []rune) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case unicode.Is(unicode.Mn, r):
+		case wide(r):
+			b.WriteString("  ")
+		default:
+			b.WriteByte(' ')
+		}
+	}
+	return b.String()
+}
+
+// wide tells whether terminals use two cells for a character.
+func wide(r rune) bool {
+	return unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) ||
+		r >= 0xFF01 && r <= 0xFF60 || r >= 0x1F300 && r <= 0x1FAFF
+}
+
+// printable is the text with one harmless character for each that a terminal would obey: tabs become
+// blanks, everything else that does not print becomes U+FFFD.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case r == utf8.RuneError || !unicode.IsGraphic(r) && !unicode.Is(unicode.Mn, r):
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+func writeJSON(b *bytes.Buffer, v any) error {
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// errorJSON is a contract: fields are only added.
+type errorJSON struct {
+	File       string `json:"file"`
+	Line       int    `json:"line"`
+	Column     int    `json:"column"`
+	Length     int    `json:"length"`
+	Severity   string `json:"severity"`
+	Rule       Rule   `json:"rule"`
+	Path       string `json:"path"`
+	Problem    string `json:"problem"`
+	Suggestion string `json:"suggestion"`
+	Explain    string `json:"explain"`
+}
+
+func jsonErrors(list []*Error) []errorJSON {
+	out := make([]errorJSON, len(list))
+	for i, e := range list {
+		out[i] = errorJSON{e.File, e.Line, e.Column, e.Length, severity(e), e.Rule, e.Path, e.Problem, e.Suggestion, e.Explain}
+	}
+	return out
+}
+
+// sentence is what is wrong and what to do, on one line.
+func sentence(e *Error) string {
+	if e.Suggestion == "" {
+		return e.Problem
+	}
+	return e.Problem + "; " + e.Suggestion
+}
+
+func writeGitHub(b *bytes.Buffer, e *Error) {
+	message := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	fmt.Fprintf(b, "::%s file=%s", severity(e), property.Replace(e.File))
+	if e.Line > 0 {
+		fmt.Fprintf(b, ",line=%d,col=%d,endColumn=%d", e.Line, e.Column, e.Column+max(e.Length, 1))
+	}
+	fmt.Fprintf(b, ",title=%s::%s\n", property.Replace(string(e.Rule)), message.Replace(sentence(e)))
+}
