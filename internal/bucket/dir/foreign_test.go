@@ -152,4 +152,3 @@ func TestTwoProcessesOneFirst(t *testing.T) {
 		}
 	}
 }
-

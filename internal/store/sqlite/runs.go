@@ -1,0 +1,202 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// InsertRuns implements store.Store, all in one transaction.
+func (s *Store) InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, error) {
+	if err := store.CheckInsert(runs); err != nil || len(runs) == 0 {
+		return nil, err
+	}
+	bodies := make([]string, len(runs))
+	for i := range runs {
+		b, err := json.Marshal(runs[i])
+		if err != nil {
+			return nil, fmt.Errorf("insert run %s: %w", runs[i].ID, err)
+		}
+		bodies[i] = string(b)
+	}
+	stored := make([]bool, len(runs))
+	err := s.change(ctx, func(ctx context.Context) error {
+		for i, r := range runs {
+			n, err := s.exec(ctx, `INSERT INTO runs (id, job, slot, shard, n, state, outcome, rev, body)
+				VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING`,
+				string(r.ID), string(r.Job), r.Slot.UnixMicro(), string(r.Shard), r.N, string(r.State), string(r.Outcome), bodies[i])
+			if err != nil {
+				return err
+			}
+			stored[i] = n == 1
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("insert %d runs from %s on: %w", len(runs), runs[0].ID, err)
+	}
+	return stored, nil
+}
+
+// UpdateRun implements store.Store.
+func (s *Store) UpdateRun(ctx context.Context, r dayfly.Run) (dayfly.Run, error) {
+	body, err := s.updateRun(ctx, r)
+	if err != nil {
+		return dayfly.Run{}, fmt.Errorf("update run %s: %w", r.ID, err)
+	}
+	// Given back as it was stored: without what is not, and sharing nothing with the caller.
+	out := dayfly.Run{}
+	if err := json.Unmarshal(body, &out); err != nil {
+		return dayfly.Run{}, fmt.Errorf("update run %s: %w", r.ID, err)
+	}
+	out.Rev = r.Rev + 1
+	return out, nil
+}
+
+func (s *Store) updateRun(ctx context.Context, r dayfly.Run) (body []byte, err error) {
+	if err := store.CheckRun(&r); err != nil {
+		return nil, err
+	}
+	if body, err = json.Marshal(r); err != nil {
+		return nil, err
+	}
+	return body, s.change(ctx, func(ctx context.Context) error {
+		n, err := s.exec(ctx, "UPDATE runs SET state = ?, outcome = ?, rev = rev + 1, body = ? WHERE id = ? AND rev = ? AND state <> 'ended'",
+			string(r.State), string(r.Outcome), string(body), string(r.ID), r.Rev)
+		if err != nil || n == 1 {
+			return err
+		}
+		return s.missing(ctx, "SELECT 1 FROM runs WHERE id = ?", string(r.ID))
+	})
+}
+
+func scanRun(scan func(...any) error) (r dayfly.Run, err error) {
+	var (
+		body []byte
+		rev  int64
+	)
+	if err := scan(&rev, &body); err != nil {
+		return r, err
+	}
+	err = json.Unmarshal(body, &r)
+	r.Rev = rev
+	return r, err
+}
+
+// Run implements store.Store.
+func (s *Store) Run(ctx context.Context, id dayfly.RunID) (dayfly.Run, error) {
+	r, err := scanRun(func(into ...any) error {
+		return s.find(ctx, "SELECT rev, body FROM runs WHERE id = ?", []any{string(id)}, into...)
+	})
+	if err != nil {
+		return dayfly.Run{}, fmt.Errorf("read run %s: %w", id, err)
+	}
+	return r, nil
+}
+
+func (s *Store) runs(ctx context.Context, query string, args ...any) (out []dayfly.Run, err error) {
+	err = s.list(ctx, query, args, func(scan func(...any) error) error {
+		r, err := scanRun(scan)
+		out = append(out, r)
+		return err
+	})
+	return out, err
+}
+
+// ActiveRuns implements store.Store.
+func (s *Store) ActiveRuns(ctx context.Context, scope store.Scope) ([]dayfly.Run, error) {
+	query, args := "SELECT rev, body FROM runs WHERE state <> 'ended'", []any(nil)
+	if scope.Job != "" {
+		query, args = query+" AND job = ?", append(args, string(scope.Job))
+	}
+	if scope.Run != "" {
+		query, args = query+" AND id = ?", append(args, string(scope.Run))
+	}
+	out, err := s.runs(ctx, query+" ORDER BY slot, id", args...)
+	if err != nil {
+		return nil, fmt.Errorf("read active runs: %w", err)
+	}
+	return out, nil
+}
+
+// LastN implements store.Store.
+func (s *Store) LastN(ctx context.Context, job dayfly.JobName, slot time.Time, shard dayfly.Shard) (n int, err error) {
+	err = s.find(ctx, "SELECT coalesce(max(n), -1) FROM runs WHERE job = ? AND slot = ? AND shard = ?",
+		[]any{string(job), slot.UnixMicro(), string(shard)}, &n)
+	if err != nil {
+		return 0, fmt.Errorf("read the last n of %s at %s: %w", job, slot.Format(time.RFC3339), err)
+	}
+	return n, nil
+}
+
+// History implements store.Store. It reads page by page and holds nothing open while the caller works.
+func (s *Store) History(ctx context.Context, f store.Filter) iter.Seq2[dayfly.Run, error] {
+	return func(yield func(dayfly.Run, error) bool) {
+		left := f.Limit
+		for page := 32; ; page = min(2*page, 512) {
+			n := page
+			if f.Limit > 0 {
+				n = min(n, left)
+			}
+			runs, err := s.page(ctx, f, n)
+			if err != nil {
+				yield(dayfly.Run{}, fmt.Errorf("read history: %w", err))
+				return
+			}
+			for _, r := range runs {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			left -= len(runs)
+			if len(runs) < n || f.Limit > 0 && left == 0 {
+				return
+			}
+			f.Before = runs[len(runs)-1].ID
+		}
+	}
+}
+
+func (s *Store) page(ctx context.Context, f store.Filter, n int) ([]dayfly.Run, error) {
+	query, args, err := historyQuery(f)
+	if err != nil {
+		return nil, err
+	}
+	return s.runs(ctx, query, append(args, n)...)
+}
+
+// historyQuery is the filter in SQL; its last argument is the limit. Each way to combine the filters
+// finds an index in the order of the answer.
+func historyQuery(f store.Filter) (query string, args []any, err error) {
+	where := []string{"true"}
+	and := func(term string, with ...any) { where, args = append(where, term), append(args, with...) }
+	if f.Job != "" {
+		and("job = ?", string(f.Job))
+	}
+	if f.Outcome != "" {
+		and("outcome = ? AND outcome <> ''", string(f.Outcome)) // the second term names the partial index
+	}
+	if f.Ended {
+		and("state = 'ended'")
+	}
+	if !f.Since.IsZero() {
+		and("slot >= ?", ceilMicro(f.Since))
+	}
+	if at, ok, err := f.Cursor(); err != nil {
+		return "", nil, err
+	} else if ok {
+		and("(slot, id) < (?, ?)", at.Slot.UnixMicro(), string(at.ID))
+	}
+	return "SELECT rev, body FROM runs WHERE " + strings.Join(where, " AND ") + " ORDER BY slot DESC, id DESC LIMIT ?", args, nil
+}
+
+// ceilMicro is the first whole microsecond at or after an instant.
+func ceilMicro(t time.Time) int64 {
+	return t.Add(time.Microsecond - 1).UnixMicro()
+}

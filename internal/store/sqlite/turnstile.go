@@ -1,0 +1,130 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// turnstile lets one at a time change the database, in all processes. With one lock the process that
+// has just let go of it would take it again before the others wake. Here whoever wants to write
+// waits at the first door, `next`, with everybody else, and holds it while it waits at the second,
+// `write`, alone. So who leaves has to queue again behind those who wait.
+type turnstile struct {
+	next, write string // lock files beside the database
+	holder      string
+	wait        time.Duration
+	inside      chan struct{} // our own goroutines queue here first, and hold no threads
+}
+
+func newTurnstile(path, holder string, wait time.Duration) *turnstile {
+	return &turnstile{
+		next: path + ".next", write: path + ".write",
+		holder: fmt.Sprintf("%d %s", os.Getpid(), strings.ToValidUTF8(holder, "?")),
+		wait:   wait, inside: make(chan struct{}, 1),
+	}
+}
+
+// enter waits for our turn and gives what ends it. A wait that is too long is store.ErrBusy and names
+// the process that holds the lock.
+func (t *turnstile) enter(ctx context.Context) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	waiting, cancel := context.WithTimeoutCause(ctx, t.wait, errWaited)
+	defer cancel()
+	select {
+	case t.inside <- struct{}{}:
+	case <-waiting.Done():
+		return nil, t.busy(waiting)
+	}
+	write, err := t.pass(waiting)
+	if err != nil {
+		<-t.inside
+		return nil, err
+	}
+	return func() {
+		write.Close() // and with it the lock
+		<-t.inside
+	}, nil
+}
+
+// pass goes through both doors and gives the lock of the second.
+func (t *turnstile) pass(ctx context.Context) (*os.File, error) {
+	next, err := t.lock(ctx, t.next)
+	if err != nil {
+		return nil, err
+	}
+	defer next.Close()
+	write, err := t.lock(ctx, t.write)
+	if err != nil {
+		return nil, err
+	}
+	// For those who wait for us in vain. On a full disk they learn less; that is all.
+	if n, err := write.WriteAt([]byte(t.holder+"\n"), 0); err == nil {
+		_ = write.Truncate(int64(n))
+	}
+	return write, nil
+}
+
+// lock takes the lock of a file. Where it gives up, the file is closed as soon as the kernel lets go of it.
+func (t *turnstile) lock(ctx context.Context, path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return nil, fmt.Errorf("open lock file: %w", err)
+	}
+	fd := int(f.Fd())
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err == nil {
+		return f, nil
+	} else if err != unix.EWOULDBLOCK && err != unix.EINTR {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		err := unix.Flock(fd, unix.LOCK_EX)
+		for err == unix.EINTR {
+			err = unix.Flock(fd, unix.LOCK_EX)
+		}
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		return f, nil
+	case <-ctx.Done():
+		go func() { <-got; f.Close() }()
+		return nil, t.busy(ctx)
+	}
+}
+
+var errWaited = fmt.Errorf("waited: %w", store.ErrBusy)
+
+// busy is the error of a wait that is over.
+func (t *turnstile) busy(ctx context.Context) error {
+	if context.Cause(ctx) != errWaited {
+		return ctx.Err()
+	}
+	e := &dayfly.Error{
+		Code: dayfly.CodeBusy, Err: store.ErrBusy,
+		Message: fmt.Sprintf("waited %s for another process that is writing", t.wait),
+		Hint:    "try again later",
+	}
+	content, _ := os.ReadFile(t.write)
+	if pid, what, _ := bytes.Cut(bytes.TrimSpace(content), []byte(" ")); len(pid) > 0 {
+		e.Message = fmt.Sprintf("waited %s for process %s (%s), which is writing", t.wait, pid, what)
+		e.Hint = fmt.Sprintf("try again later; if process %s is stopped or hangs, continue or end it", pid)
+	}
+	return e
+}
