@@ -132,7 +132,7 @@ func violations(pkgs []pkg, edges []edge, dependencies []dependency) []string {
 			case isTestKit(to):
 				complain("%s imports %s, which is for tests", p.ImportPath, to)
 			case ours(to) && !slices.ContainsFunc(edges, func(e edge) bool { return e.from == p.ImportPath && e.to == to }):
-				complain("%s imports %s: if it must, add the line to edges%s", p.ImportPath, to, needsReason(p.ImportPath, to))
+				complain("%s imports %s: if it must, add to edges {%q, %q, %q}", p.ImportPath, to, p.ImportPath, to, needed(p.ImportPath, to))
 			case thirdParty(to):
 				if err := mayUse(p.ImportPath, to, dependencies); err != nil {
 					complain("%v", err)
@@ -155,11 +155,12 @@ func violations(pkgs []pkg, edges []edge, dependencies []dependency) []string {
 	return wrong
 }
 
-func needsReason(from, to string) string {
+// needed is what has to stand as the reason of an edge.
+func needed(from, to string) string {
 	if plain(from, to) {
 		return ""
 	}
-	return ", with a reason: it does not go plainly down"
+	return "the reason: it does not go plainly down"
 }
 
 func mayUse(from, to string, dependencies []dependency) error {
@@ -244,8 +245,8 @@ func TestTheRuleSeesWhatIsWrong(t *testing.T) {
 		want string // "" when nothing is wrong
 	}{
 		{"nothing", imports("internal/reconcile", "dayfly", "context", "internal/machine"), nil, ""},
-		{"an edge that is not listed", imports("internal/store", "internal/schedule"), nil, "add the line to edges"},
-		{"the core imports an adapter", imports("internal/reconcile", "internal/store/sqlite"), nil, "with a reason"},
+		{"an edge that is not listed", imports("internal/store", "internal/schedule"), nil, `add to edges {"internal/store", "internal/schedule", ""}`},
+		{"the core imports an adapter", imports("internal/reconcile", "internal/store/sqlite"), nil, "the reason: it does not go plainly down"},
 		{"the same with a line that has no reason", imports("internal/reconcile", "internal/store/sqlite"), []edge{{"internal/reconcile", "internal/store/sqlite", ""}}, "needs a reason"},
 		{"the same with a reason", imports("internal/reconcile", "internal/store/sqlite"), []edge{{"internal/reconcile", "internal/store/sqlite", "for once"}}, ""},
 		{"an import that goes up", nil, []edge{{"internal/machine", "internal/reconcile", ""}}, "needs a reason"},
