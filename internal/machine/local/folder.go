@@ -1,0 +1,260 @@
+package local
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/machine"
+)
+
+// The names of a machine's folder.
+const (
+	fileTags    = "tags.json"
+	fileLaunch  = "launch.json"
+	fileLock    = "lock"
+	fileStarted = "started"
+	fileInit    = "init.json"
+	fileStatus  = "status.json"
+	fileClosed  = "closed"
+	fileLog     = "supervisor.log"
+	dirScratch  = "scratch"
+	dirBox      = "box"
+)
+
+// A folder that begins with a dot is being made or removed, or tries a rung; it is no machine.
+const (
+	prefixMaking   = ".making-"
+	prefixRemoving = ".removing-"
+	prefixTrying   = ".trying-"
+)
+
+var tokenForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$`)
+
+// folder is the folder of one machine.
+type folder string
+
+func (f folder) token() string           { return filepath.Base(string(f)) }
+func (f folder) path(name string) string { return filepath.Join(string(f), name) }
+
+func (f folder) has(name string) (bool, error) {
+	_, err := os.Lstat(f.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// launch is launch.json: what the supervisor is to do, decided by the launcher.
+type launch struct {
+	Spec       machine.Spec `json:"spec"`
+	Way        way          `json:"way"`
+	Hidden     []string     `json:"hidden"`
+	Notes      []string     `json:"notes,omitempty"`
+	LaunchedAt time.Time    `json:"launched_at"`
+}
+
+// startedFile is started: who supervises, and where else something of the machine may be.
+type startedFile struct {
+	Supervisor record   `json:"supervisor"`
+	Cgroups    []string `json:"cgroups,omitempty"`
+}
+
+// initFile is init.json. It is written twice: before the clone without a process, after it with one.
+type initFile struct {
+	Init *record `json:"init"`
+}
+
+// statusFile is status.json, for people: losing it loses nothing.
+type statusFile struct {
+	Phase     string    `json:"phase,omitempty"`
+	StartedAt time.Time `json:"started_at,omitzero"`
+	Notes     []string  `json:"notes,omitempty"`
+}
+
+// make puts the folder in place whole, or finds that there is one already. Nothing is synced: the
+// supervisor syncs what must survive a power cut before it clones.
+func (f folder) make(l launch) error {
+	dir := filepath.Dir(string(f))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the machines' folder: %w", err)
+	}
+	tmp, err := os.MkdirTemp(dir, prefixMaking)
+	if err != nil {
+		return fmt.Errorf("make the machine's folder: %w", err)
+	}
+	defer os.RemoveAll(tmp) // finds nothing after the rename
+	t := folder(tmp)
+	if err := errors.Join(
+		t.write(fileTags, l.Spec.Tags),
+		t.write(fileLaunch, l),
+		os.WriteFile(t.path(fileLock), nil, 0o600),
+	); err != nil {
+		return fmt.Errorf("make the machine's folder: %w", err)
+	}
+	err = os.Rename(tmp, string(f))
+	if errors.Is(err, fs.ErrExist) { // also ENOTEMPTY: another launch, or a Terminate, was first
+		return nil
+	}
+	return err
+}
+
+// close forbids every later start, durably, and makes the folder where there is none.
+func (f folder) close(reason string) error {
+	if err := os.MkdirAll(string(f), 0o700); err != nil {
+		return fmt.Errorf("close machine %s: %w", f.token(), err)
+	}
+	if err := f.markClosed(reason); err != nil {
+		return err
+	}
+	if err := f.sync(fileClosed); err != nil {
+		return fmt.Errorf("close machine %s: %w", f.token(), err)
+	}
+	return nil
+}
+
+// markClosed is enough where started is durable already. The first reason stays.
+func (f folder) markClosed(reason string) error {
+	c, err := os.OpenFile(f.path(fileClosed), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = c.WriteString(reason + "\n")
+		err = errors.Join(err, c.Close())
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("close machine %s: %w", f.token(), err)
+	}
+	return nil
+}
+
+// sync makes a file of the folder, and the way to it, survive a power cut.
+func (f folder) sync(name string) error {
+	for _, p := range []string{f.path(name), string(f), filepath.Dir(string(f))} {
+		if err := syncPath(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncPath(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// closedReason is the content of closed.
+func (f folder) closedReason() string {
+	b, err := os.ReadFile(f.path(fileClosed))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// write stores v as a whole: a reader sees the old file or the new one.
+func (f folder) write(name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	tmp := f.path("." + name)
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, f.path(name))
+}
+
+// read fills v. A file that is not there is fs.ErrNotExist.
+func (f folder) read(name string, v any) error {
+	b, err := os.ReadFile(f.path(name))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(bytes.TrimSpace(b), v); err != nil {
+		return fmt.Errorf("read %s: %w", f.path(name), &damaged{err})
+	}
+	return nil
+}
+
+// damaged is a file that can be read and makes no sense: half written at a power cut, or not ours.
+type damaged struct{ err error }
+
+func (d *damaged) Error() string { return d.err.Error() }
+func (d *damaged) Unwrap() error { return d.err }
+
+// readable reads name where it is there and makes sense. Only trouble with reading is an error.
+func (f folder) readable(name string, v any) (ok bool, err error) {
+	err = f.read(name, v)
+	if _, bad := errors.AsType[*damaged](err); bad || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// status is the supervisor's side of status.json.
+type status struct {
+	mu   sync.Mutex
+	dir  folder
+	file statusFile
+	warn func(error)
+}
+
+// set changes the status and stores it. It is a convenience for people: that it is not stored stops nothing.
+func (s *status) set(change func(*statusFile)) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.file)
+	if err := s.dir.write(fileStatus, s.file); err != nil {
+		s.warn(err)
+	}
+}
+
+// machineOf is what the folder says of a machine, its state apart.
+func (f folder) machineOf() (dayfly.Machine, error) {
+	m := dayfly.Machine{ID: idOf(f.token()), Provider: string(Location)}
+	var l launch
+	known, err := f.readable(fileLaunch, &l)
+	if err != nil {
+		return m, err
+	}
+	if known {
+		m.Tags, m.LaunchedAt, m.Isolation, m.Notes = l.Spec.Tags, l.LaunchedAt, l.Way.rung(), l.Notes
+	}
+	var t dayfly.Tags
+	if ok, err := f.readable(fileTags, &t); err != nil {
+		return m, err
+	} else if ok {
+		m.Tags = t
+	} else if !known {
+		m.Notes = append(m.Notes, "its folder says nothing of whose it is")
+	}
+	var s statusFile
+	if _, err := f.readable(fileStatus, &s); err != nil {
+		return m, err
+	}
+	m.Phase, m.StartedAt = s.Phase, s.StartedAt
+	m.Notes = append(m.Notes, s.Notes...)
+	return m, nil
+}
+
+func idOf(token string) dayfly.MachineID { return dayfly.MachineID(string(Location) + "/" + token) }
+
+// tokenOf is the token in a machine's id; ok is false for a machine that cannot be this provider's.
+func tokenOf(id dayfly.MachineID) (token string, ok bool) {
+	token, ok = strings.CutPrefix(string(id), string(Location)+"/")
+	return token, ok && tokenForm.MatchString(token)
+}

@@ -1,0 +1,199 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"golang.org/x/sys/unix"
+)
+
+// sight is what is to be seen of a machine.
+type sight struct {
+	state  dayfly.MachineState
+	reason string
+}
+
+// look observes the machine, and takes and changes nothing. The order of the looks matters: a
+// supervisor holds the lock before it reads closed or makes started, so each of those two proves
+// something only together with a lock that was found free after it.
+func (f folder) look() (sight, error) {
+	closed, err1 := f.has(fileClosed)
+	started, err2 := f.has(fileStarted)
+	locked, err3 := isLocked(f.path(fileLock))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return sight{}, err
+	}
+	switch {
+	case locked && closed:
+		return sight{state: dayfly.MachineStopping, reason: f.closedReason()}, nil
+	case locked && started:
+		return sight{state: dayfly.MachineRunning}, nil
+	case !started && !closed:
+		return sight{state: dayfly.MachinePending}, nil
+	}
+	// No supervisor lives and none can start: what is written here now stays.
+	rest, err := f.remains()
+	if err != nil {
+		return sight{}, err
+	}
+	if rest != "" {
+		return sight{state: dayfly.MachineStopping, reason: rest}, nil
+	}
+	reason := f.closedReason()
+	if !closed {
+		reason = "its supervisor vanished"
+	}
+	return sight{state: dayfly.MachineTerminated, reason: reason}, nil
+}
+
+// remains says what of a machine still lives without a supervisor; empty when it is gone.
+func (f folder) remains() (string, error) {
+	st, in, err := f.records()
+	if err != nil {
+		return "", err
+	}
+	boot, err := bootID()
+	if err != nil {
+		return "", err
+	}
+	if st.Supervisor.Boot != "" && st.Supervisor.Boot != boot {
+		return "", nil // whatever it was, it ended with that boot
+	}
+	if in != nil {
+		if rest, err := f.initRemains(in.Init); rest != "" || err != nil {
+			return rest, err
+		}
+	}
+	for _, dir := range st.Cgroups {
+		empty, err := cgroupEmpty(dir)
+		if err != nil {
+			return "", err
+		}
+		if !empty {
+			return "its supervisor is dead, its cgroup is not empty", nil
+		}
+	}
+	if in != nil && f.way() == wayGroup {
+		left, err := carriers(f.token())
+		if err != nil {
+			return "", err
+		}
+		if len(left) > 0 {
+			return fmt.Sprintf("its supervisor is dead, %d of its processes live", len(left)), nil
+		}
+	}
+	return "", nil
+}
+
+// initRemains judges PID 1 by its record; nil is one that was to be cloned and was never recorded.
+func (f folder) initRemains(r *record) (string, error) {
+	if r == nil {
+		left, err := unrecorded(f.token())
+		if err != nil || len(left) == 0 {
+			return "", err
+		}
+		return "its supervisor is dead, its first process lives", nil
+	}
+	gone, err := r.isGone()
+	if err != nil || gone {
+		return "", err
+	}
+	return "its supervisor is dead, its first process lives", nil
+}
+
+// records reads who is what. A damaged record is none: it was never synced, so nothing followed it.
+func (f folder) records() (st startedFile, in *initFile, err error) {
+	if _, err = f.readable(fileStarted, &st); err != nil {
+		return st, nil, err
+	}
+	var i initFile
+	if ok, err := f.readable(fileInit, &i); err != nil || !ok {
+		return st, nil, err
+	}
+	return st, &i, nil
+}
+
+// way is how the sandbox was made; a launch that cannot be read may have been made in any way.
+func (f folder) way() way {
+	var l launch
+	if ok, err := f.readable(fileLaunch, &l); err != nil || !ok {
+		return wayGroup
+	}
+	return l.Way
+}
+
+// patience is how long Terminate watches what it killed die.
+const patience = 2 * time.Second
+
+// end kills everything of the machine that can be found and watches it go, for a little while. It
+// is to be called after close, so that nothing new can begin.
+func (f folder) end(ctx context.Context) (gone bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		killErr := f.kill(ctx)
+		s, err := f.look()
+		if err != nil || killErr != nil {
+			return false, errors.Join(killErr, err)
+		}
+		if s.state == dayfly.MachineTerminated {
+			return true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// kill signals what the records name. The supervisor goes first: it would tidy up after PID 1, and
+// PID 1 dies with it.
+func (f folder) kill(ctx context.Context) error {
+	st, in, err := f.records()
+	if err != nil {
+		return err
+	}
+	errs := []error{st.Supervisor.signal(unix.SIGKILL)}
+	switch {
+	case in == nil:
+		return errors.Join(errs...)
+	case in.Init != nil:
+		errs = append(errs, in.Init.signal(unix.SIGKILL))
+	default:
+		left, err := unrecorded(f.token())
+		errs = append(errs, err)
+		for _, pid := range left {
+			signalIf(pid, unix.SIGKILL, func() bool { return namesToken(pid, f.token()) })
+		}
+	}
+	for _, dir := range st.Cgroups {
+		errs = append(errs, killCgroup(dir))
+	}
+	if f.way() == wayGroup {
+		errs = append(errs, killCarriers(ctx, f.token()))
+	}
+	return errors.Join(errs...)
+}
+
+// clean removes what a machine that is gone has left on the host, the folder itself apart.
+func (f folder) clean(ctx context.Context, p program) error {
+	var errs []error
+	var st startedFile
+	if _, err := f.readable(fileStarted, &st); err != nil {
+		errs = append(errs, err)
+	}
+	for _, dir := range st.Cgroups {
+		errs = append(errs, removeCgroup(ctx, dir))
+	}
+	for _, d := range []string{dirBox, dirScratch} {
+		if _, err := os.Lstat(f.path(d)); err == nil {
+			errs = append(errs, p.removeAll(ctx, f.path(d)))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,332 @@
+package local
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/machine"
+	"golang.org/x/sys/unix"
+)
+
+// Provider makes sandboxes on this host.
+type Provider struct {
+	cfg     Config
+	program program
+	rungs   rungs
+}
+
+var (
+	_ machine.Provider  = (*Provider)(nil)
+	_ machine.Namer     = (*Provider)(nil)
+	_ machine.Forgetter = (*Provider)(nil)
+	_ machine.Canceler  = (*Provider)(nil)
+)
+
+// New makes a provider. It touches nothing before it is asked to.
+func New(cfg Config) (*Provider, error) {
+	if cfg.Dir == "" || cfg.Now == nil {
+		return nil, errors.New("make the local provider: it needs a directory and a clock")
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("make the local provider: %w", err)
+	}
+	cfg.Dir, cfg.Exe = dir, orExe(cfg.Exe)
+	if len(cfg.Args) == 0 {
+		cfg.Args = []string{"agent", "supervise"}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg.Hidden = append(slices.Clone(cfg.Hidden), dir)
+	p := &Provider{cfg: cfg, program: program{exe: cfg.Exe, args: orInit(cfg.InitArgs)}}
+	p.rungs = rungs{dir: dir, program: p.program}
+	return p, nil
+}
+
+func (p *Provider) folder(token string) folder { return folder(filepath.Join(p.cfg.Dir, token)) }
+
+// MachineID is known from the token alone.
+func (p *Provider) MachineID(s machine.Spec) dayfly.MachineID { return idOf(s.Token) }
+
+// Launch starts the supervisor of a machine, unless one was started before, and returns when one
+// certainly was. A token that was ended before it was ever launched gives machine.ErrGone.
+func (p *Provider) Launch(ctx context.Context, s machine.Spec) (dayfly.Machine, error) {
+	f := p.folder(s.Token)
+	if err := check(s); err != nil {
+		return dayfly.Machine{}, err
+	}
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		started, err1 := f.has(fileStarted)
+		closed, err2 := f.has(fileClosed)
+		if err := errors.Join(err1, err2); err != nil {
+			return dayfly.Machine{}, fmt.Errorf("launch machine %s: %w", s.Token, err)
+		}
+		if started || closed {
+			return p.launched(f)
+		}
+		if err := p.put(ctx, f, s); err != nil {
+			return dayfly.Machine{}, err
+		}
+		answer, err := p.supervise(ctx, f, s.Secrets)
+		if err != nil {
+			return dayfly.Machine{}, fmt.Errorf("launch machine %s: %w", s.Token, err)
+		}
+		if answer != answerBusy {
+			return p.launched(f)
+		}
+		select {
+		case <-ctx.Done():
+			return dayfly.Machine{}, fmt.Errorf("launch machine %s: %w", s.Token, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+}
+
+// check refuses what no repetition would make right.
+func check(s machine.Spec) error {
+	network := s.Machine.Network
+	switch {
+	case !tokenForm.MatchString(s.Token):
+		return &machine.ConfigError{Problem: fmt.Sprintf("%q is not the token of a machine", s.Token)}
+	case s.Tags.Deadline.IsZero():
+		return &machine.ConfigError{Problem: "a machine without a deadline is not launched"}
+	case network != "" && network != "host" && network != "none":
+		return &machine.ConfigError{Problem: fmt.Sprintf("there is no network %q here", network), Hint: "host or none"}
+	}
+	return nil
+}
+
+// put makes the machine's folder, with the rung chosen.
+func (p *Provider) put(ctx context.Context, f folder, s machine.Spec) error {
+	if known, err := f.has(fileLaunch); known || err != nil {
+		return err
+	}
+	if !s.Tags.Deadline.After(p.cfg.Now()) {
+		if err := f.close("its deadline had passed before it was launched"); err != nil {
+			return err
+		}
+		return fmt.Errorf("launch machine %s: its deadline has passed: %w", s.Token, machine.ErrGone)
+	}
+	if err := os.MkdirAll(p.cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the machines' folder: %w", err)
+	}
+	w, notes, err := p.rungs.choose(ctx, s.Machine)
+	if err != nil {
+		return err
+	}
+	return f.make(launch{Spec: s, Way: w, Hidden: p.cfg.Hidden, Notes: notes, LaunchedAt: p.cfg.Now()})
+}
+
+// launched is the machine of a token that was used.
+func (p *Provider) launched(f folder) (dayfly.Machine, error) {
+	m, err := f.machineOf()
+	if err != nil {
+		return m, fmt.Errorf("launch machine %s: %w", f.token(), err)
+	}
+	s, err := f.look()
+	if err != nil {
+		return m, fmt.Errorf("launch machine %s: %w", f.token(), err)
+	}
+	m.State, m.Reason = s.state, s.reason
+	if started, err := f.has(fileStarted); err != nil || !started {
+		return m, errors.Join(err, fmt.Errorf("launch machine %s: it was ended before: %w", f.token(), machine.ErrGone))
+	}
+	return m, nil
+}
+
+// supervise starts a supervisor and waits for its answer, not for the job. The supervisor has a
+// session of its own and outlives this process.
+func (p *Provider) supervise(ctx context.Context, f folder, secrets map[string]string) (answer string, err error) {
+	mem, err := secretsFile(secrets)
+	if err != nil {
+		return "", fmt.Errorf("hand over the secrets: %w", err)
+	}
+	defer mem.Close()
+	in, out, err := os.Pipe()
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	defer out.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return "", err
+	}
+	defer null.Close()
+	log, err := os.OpenFile(f.path(fileLog), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer log.Close()
+	argv := append(append([]string{"dayfly"}, p.cfg.Args...), "--machine", string(f))
+	proc, err := os.StartProcess(p.cfg.Exe, argv, &os.ProcAttr{
+		Dir: "/", Env: os.Environ(), Files: []*os.File{null, log, log, mem, out}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return "", fmt.Errorf("start its supervisor: %w", err)
+	}
+	go func() { _, _ = proc.Wait() }() // it is nobody's zombie
+	out.Close()
+	defer context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Unix(1, 0)) })()
+	line, err := bufio.NewReader(in).ReadString('\n')
+	switch line = strings.TrimSpace(line); {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("wait for its supervisor: %w", ctx.Err())
+	case errors.Is(err, io.EOF):
+		return "", fmt.Errorf("its supervisor ended without a word: %s", f.lastWords())
+	case err != nil:
+		return "", fmt.Errorf("wait for its supervisor: %w", err)
+	case line != answerReady && line != answerBefore && line != answerBusy:
+		return "", fmt.Errorf("its supervisor: %s", line)
+	}
+	return line, nil
+}
+
+// secretsFile is in memory only, and gone with its last descriptor.
+func secretsFile(secrets map[string]string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("dayfly-secrets", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "secrets")
+	if err := json.NewEncoder(f).Encode(secrets); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// lastWords are the last of what a supervisor wrote to its log.
+func (f folder) lastWords() string {
+	b, err := os.ReadFile(f.path(fileLog))
+	text := strings.TrimSpace(string(b[max(0, len(b)-500):]))
+	if err != nil || text == "" {
+		return "and its log is empty"
+	}
+	return text
+}
+
+// List shows every machine of the folder. It is complete unless a folder could not be read.
+func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
+	entries, err := os.ReadDir(p.cfg.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return machine.Listing{Complete: []machine.Location{Location}}, nil
+	}
+	if err != nil {
+		return machine.Listing{}, fmt.Errorf("list machines: %w", err)
+	}
+	var l machine.Listing
+	var errs []error
+	for _, e := range entries {
+		if ctx.Err() != nil {
+			return l, errors.Join(append(errs, fmt.Errorf("list machines: %w", ctx.Err()))...)
+		}
+		if !e.IsDir() || !tokenForm.MatchString(e.Name()) {
+			continue // not a machine's folder
+		}
+		m, err := p.see(p.folder(e.Name()))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // forgotten just now
+		case err != nil:
+			errs = append(errs, fmt.Errorf("look at machine %s: %w", e.Name(), err))
+		default:
+			l.Machines = append(l.Machines, m)
+		}
+	}
+	if len(errs) == 0 {
+		l.Complete = []machine.Location{Location}
+	}
+	return l, errors.Join(errs...)
+}
+
+func (p *Provider) see(f folder) (dayfly.Machine, error) {
+	s, err := f.look()
+	if err != nil {
+		return dayfly.Machine{}, err
+	}
+	m, err := f.machineOf()
+	m.State, m.Reason = s.state, s.reason
+	return m, err
+}
+
+// Terminate forbids every later start of the machine, kills what there is of it, and waits a little
+// to see it gone and remove what it left.
+func (p *Provider) Terminate(ctx context.Context, id dayfly.MachineID) error {
+	token, ok := tokenOf(id)
+	if !ok {
+		return nil // no machine of this place
+	}
+	f := p.folder(token)
+	if err := f.close("it was ended"); err != nil {
+		return err
+	}
+	gone, err := f.end(ctx)
+	if err != nil {
+		return fmt.Errorf("end machine %s: %w", id, err)
+	}
+	if !gone {
+		return nil // List shows it
+	}
+	if err := f.clean(ctx, p.program); err != nil {
+		return fmt.Errorf("clean up after machine %s: %w", id, err)
+	}
+	return nil
+}
+
+// Forget removes the folder of a terminated machine with all that is left in it.
+func (p *Provider) Forget(ctx context.Context, id dayfly.MachineID) error {
+	token, ok := tokenOf(id)
+	if !ok {
+		return nil
+	}
+	f := p.folder(token)
+	s, err := f.look()
+	if err != nil {
+		return fmt.Errorf("forget machine %s: %w", id, err)
+	}
+	there, err := f.has(".")
+	if !there || err != nil {
+		return err
+	}
+	if s.state != dayfly.MachineTerminated {
+		return fmt.Errorf("forget machine %s: it is %s", id, s.state)
+	}
+	if err := f.clean(ctx, p.program); err != nil {
+		return fmt.Errorf("forget machine %s: %w", id, err)
+	}
+	// By one rename: nobody sees a machine that was closed, and is not any more.
+	going := filepath.Join(p.cfg.Dir, prefixRemoving+token)
+	if err := os.Rename(string(f), going); err != nil {
+		return fmt.Errorf("forget machine %s: %w", id, err)
+	}
+	return p.program.removeAll(ctx, going)
+}
+
+// Cancel tells the agent that the cancel object may be there. A machine that is no more is no error.
+func (p *Provider) Cancel(_ context.Context, id dayfly.MachineID) error {
+	token, ok := tokenOf(id)
+	if !ok {
+		return nil
+	}
+	st, _, err := p.folder(token).records()
+	if err != nil {
+		return fmt.Errorf("tell machine %s to look for a cancel: %w", id, err)
+	}
+	return st.Supervisor.signal(unix.SIGUSR1)
+}
