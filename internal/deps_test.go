@@ -10,7 +10,7 @@ package internal
 var layers = [][]string{
 	{"dayfly"},
 	{"internal/schedule", "internal/archive", "internal/bell", "internal/agent/redact"},
-	{"internal/spec"},
+	{"internal/spec", "internal/agent/joblog"},
 	{"internal/store", "internal/machine", "internal/bucket"}, // the ports
 	{
 		"internal/store/sqlite", "internal/store/objects", "internal/store/fake",
@@ -42,6 +42,11 @@ var edges = []edge{
 	{"internal/spec", "internal/schedule", ""},
 	{"internal/store", "dayfly", ""},
 	{"internal/machine", "dayfly", ""},
+	{"internal/store/sqlite", "dayfly", ""},
+	{"internal/store/sqlite", "internal/store", ""},
+	{"internal/store/objects", "dayfly", ""},
+	{"internal/store/objects", "internal/store", ""},
+	{"internal/store/objects", "internal/bucket", "the records lie in a bucket: it serves one port over another"},
 	{"internal/store/fake", "dayfly", ""},
 	{"internal/store/fake", "internal/store", ""},
 	{"internal/machine/local", "dayfly", ""},
@@ -55,8 +60,23 @@ var edges = []edge{
 	{"internal/reconcile", "internal/store", ""},
 	{"internal/reconcile", "internal/machine", ""},
 	{"internal/reconcile", "internal/bucket", ""},
+	{"internal/agent/joblog", "dayfly", ""},
+	{"internal/agent/joblog", "internal/agent/redact", ""},
 	{"internal/daemon", "dayfly", ""},
 	{"internal/daemon", "internal/reconcile", ""},
+	{"cmd/dayfly", "dayfly", ""},
+	{"cmd/dayfly", "internal/schedule", ""},
+	{"cmd/dayfly", "internal/archive", ""},
+	{"cmd/dayfly", "internal/bell", ""},
+	{"cmd/dayfly", "internal/spec", ""},
+	{"cmd/dayfly", "internal/store", ""},
+	{"cmd/dayfly", "internal/machine", ""},
+	{"cmd/dayfly", "internal/bucket", ""},
+	{"cmd/dayfly", "internal/store/sqlite", ""},
+	{"cmd/dayfly", "internal/machine/local", ""},
+	{"cmd/dayfly", "internal/bucket/dir", ""},
+	{"cmd/dayfly", "internal/reconcile", ""},
+	{"cmd/dayfly", "internal/daemon", ""},
 }
 
 // A dependency is a module of others and the packages that may import it.
@@ -73,7 +93,7 @@ var dependencies = []dependency{
 	{"go.yaml.in/yaml", []string{"internal/spec"}, "young: wrapped in one package"},
 	{"modernc.org/sqlite", []string{"internal/store/sqlite"}, "the database of one adapter"},
 	{"github.com/aws/aws-sdk-go-v2", []string{"internal/machine/ec2", "internal/bucket/s3", "internal/awsdeploy"}, "huge, and only these call the cloud"},
-	{"golang.org/x/sys", []string{"internal/machine/local", "internal/agent", "internal/store/sqlite", "internal/bucket/dir", "internal/bell", "internal/archive", "internal/daemon", "cmd"}, "system calls that syscall lacks"},
+	{"golang.org/x/sys", []string{"internal/machine/local", "internal/agent", "internal/store/sqlite", "internal/bucket/dir", "internal/bell", "internal/daemon", "cmd"}, "system calls that syscall lacks"},
 	{"github.com/google/go-cmp", nil, ""},
 	{"pgregory.net/rapid", nil, ""},
 	{"github.com/rogpeppe/go-internal", nil, ""},

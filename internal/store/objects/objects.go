@@ -1,0 +1,230 @@
+// Package objects keeps the records in a bucket, for where there is no database.
+//
+//	records/versions/VERSION        records/jobs/JOB               records/ranges/JOB/FROM
+//	records/runs/JOB/RUN            records/active/JOB/RUN         records/notes/KEY
+//
+// Each record is one object with its revision inside; it changes by a Put that demands the ETag under
+// which it was read. That a run is active is an empty object of its own, written before the run and
+// removed after its end, so that looking for active runs costs what is active: a marker too many is
+// harmless, since the run itself is read and says so.
+//
+// What it leaves to databases: jobs by next due instant cost what jobs there are (a pass over one job
+// reads one), and a filtered history costs what it passes over. An error of a Put may mean that it
+// happened; whoever repeats the change then finds it stale and reads again.
+package objects
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bucket"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// Store is a store.Store in a bucket.
+type Store struct{ b bucket.Bucket }
+
+var _ store.Store = (*Store)(nil)
+
+// New gives the store that lies in the bucket. The bucket stays the caller's to close.
+func New(b bucket.Bucket) *Store { return &Store{b} }
+
+// Close implements store.Store.
+func (s *Store) Close() error { return nil }
+
+// record is what an object holds of a record that has revisions.
+type record[T any] struct {
+	Rev     int64 `json:"rev"`
+	Deleted bool  `json:"deleted,omitempty"`
+	Value   T     `json:"value"`
+
+	etag string // under which it was read; empty: it is not there
+}
+
+// read reads an object; store.ErrNotFound where there is none. The ETag is asked for first: should
+// the object change in between, a Put that demands the older one fails, as it must.
+func read[T any](ctx context.Context, s *Store, key string) (v T, etag string, err error) {
+	info, err := s.b.Stat(ctx, key)
+	if err == nil {
+		err = s.decode(ctx, key, &v)
+	}
+	if errors.Is(err, bucket.ErrNotFound) || errors.Is(err, bucket.ErrKey) {
+		err = store.ErrNotFound
+	}
+	return v, info.ETag, err
+}
+
+func (s *Store) decode(ctx context.Context, key string, into any) error {
+	r, err := s.b.Get(ctx, key, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+func (s *Store) write(ctx context.Context, key string, v any, c bucket.Condition) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = s.b.Put(ctx, key, bytes.NewReader(data), c)
+	return err
+}
+
+// swap writes a record in the place of the one that was read.
+func swap[T any](ctx context.Context, s *Store, key string, old, next record[T]) error {
+	next.Rev = old.Rev + 1
+	err := s.write(ctx, key, next, bucket.Condition{IfMatch: old.etag, IfAbsent: old.etag == ""})
+	if errors.Is(err, bucket.ErrExists) {
+		return store.ErrStale
+	}
+	return err
+}
+
+// last is the last part of a key.
+func last(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
+
+// PutVersion implements store.Store.
+func (s *Store) PutVersion(ctx context.Context, j dayfly.Job) error {
+	err := s.write(ctx, "records/versions/"+j.Version(), j, bucket.Condition{IfAbsent: true})
+	if err != nil && !errors.Is(err, bucket.ErrExists) {
+		return fmt.Errorf("store version %s of job %s: %w", j.Version(), j.Name, err)
+	}
+	return nil
+}
+
+// Version implements store.Store.
+func (s *Store) Version(ctx context.Context, version string) (dayfly.Job, error) {
+	j, _, err := read[dayfly.Job](ctx, s, "records/versions/"+version)
+	if err != nil {
+		return dayfly.Job{}, fmt.Errorf("read version %s: %w", version, err)
+	}
+	return j, nil
+}
+
+func jobKey(name dayfly.JobName) string { return "records/jobs/" + string(name) }
+
+// job reads a job's record; that of a deleted one only says at which revision it was.
+func (s *Store) job(ctx context.Context, name dayfly.JobName) (record[store.Job], error) {
+	r, etag, err := read[record[store.Job]](ctx, s, jobKey(name))
+	if errors.Is(err, store.ErrNotFound) {
+		return record[store.Job]{Deleted: true}, nil
+	}
+	r.etag, r.Value.Rev = etag, r.Rev
+	return r, err
+}
+
+// PutJob implements store.Store.
+func (s *Store) PutJob(ctx context.Context, j store.Job) (store.Job, error) {
+	old, err := s.job(ctx, j.Name)
+	if err == nil && (old.Deleted && j.Rev != 0 || !old.Deleted && j.Rev != old.Rev) {
+		err = store.ErrStale
+	}
+	if err == nil {
+		err = swap(ctx, s, jobKey(j.Name), old, record[store.Job]{Value: j})
+	}
+	if err != nil {
+		return store.Job{}, fmt.Errorf("store job %s: %w", j.Name, err)
+	}
+	j.Rev = old.Rev + 1
+	return j, nil
+}
+
+// Job implements store.Store.
+func (s *Store) Job(ctx context.Context, name dayfly.JobName) (store.Job, error) {
+	r, err := s.job(ctx, name)
+	if err == nil && r.Deleted {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.Job{}, fmt.Errorf("read job %s: %w", name, err)
+	}
+	return r.Value, nil
+}
+
+// DeleteJob implements store.Store.
+func (s *Store) DeleteJob(ctx context.Context, name dayfly.JobName, rev int64) error {
+	old, err := s.job(ctx, name)
+	switch {
+	case err == nil && old.Deleted:
+		err = store.ErrNotFound
+	case err == nil && old.Rev != rev:
+		err = store.ErrStale
+	case err == nil:
+		err = swap(ctx, s, jobKey(name), old, record[store.Job]{Deleted: true})
+	}
+	if err != nil {
+		return fmt.Errorf("delete job %s: %w", name, err)
+	}
+	return nil
+}
+
+// Jobs implements store.Store.
+func (s *Store) Jobs(ctx context.Context) (out []store.Job, err error) {
+	for info, err := range s.b.List(ctx, "records/jobs/", "") {
+		if err != nil {
+			return nil, fmt.Errorf("read jobs: %w", err)
+		}
+		switch j, err := s.Job(ctx, dayfly.JobName(last(info.Key))); {
+		case err == nil:
+			out = append(out, j)
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// DueJobs implements store.Store.
+func (s *Store) DueJobs(ctx context.Context, scope store.Scope, now time.Time, limit int) ([]store.Job, error) {
+	jobs, err := s.scheduled(ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	jobs = slices.DeleteFunc(jobs, func(j store.Job) bool { return j.NextDue.After(now) })
+	return jobs[:min(limit, len(jobs))], nil
+}
+
+// NextDue implements store.Store.
+func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
+	jobs, err := s.scheduled(ctx, store.Scope{})
+	if err != nil || len(jobs) == 0 {
+		return time.Time{}, err
+	}
+	return jobs[0].NextDue, nil
+}
+
+// scheduled gives the jobs that have a next due instant, by it.
+func (s *Store) scheduled(ctx context.Context, scope store.Scope) (jobs []store.Job, err error) {
+	if scope.Job == "" {
+		jobs, err = s.Jobs(ctx)
+	} else {
+		var j store.Job
+		if j, err = s.Job(ctx, scope.Job); errors.Is(err, store.ErrNotFound) {
+			return nil, nil
+		}
+		jobs = []store.Job{j}
+	}
+	jobs = slices.DeleteFunc(jobs, func(j store.Job) bool { return j.NextDue.IsZero() })
+	slices.SortFunc(jobs, func(a, b store.Job) int {
+		return cmp.Or(a.NextDue.Compare(b.NextDue), cmp.Compare(a.Name, b.Name))
+	})
+	return jobs, err
+}
