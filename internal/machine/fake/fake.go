@@ -116,6 +116,10 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 		return machine.Listing{}, nil
 	}
 	p.Settle()
+	return p.list(), p.fault("list", true)
+}
+
+func (p *Provider) list() machine.Listing {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.c.Now()
@@ -132,7 +136,7 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 		out.Machines = append(out.Machines, m)
 	}
 	slices.SortFunc(out.Machines, func(a, b dayfly.Machine) int { return cmp.Compare(a.ID, b.ID) })
-	return out, p.fault("list", true)
+	return out
 }
 
 // Terminate ends a machine at once, or keeps it from ever being made.

@@ -1,0 +1,230 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bucket"
+	"github.com/dayfly-io/dayfly/internal/bucket/mem"
+	"github.com/dayfly-io/dayfly/internal/machine"
+	"github.com/dayfly-io/dayfly/internal/machine/fake"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
+	storefake "github.com/dayfly-io/dayfly/internal/store/fake"
+)
+
+const simInstallation = "simulated"
+
+// world is the real control loop between a fake clock and fakes that fail. Everything happens in one
+// goroutine, from one seed, so a failure can be repeated.
+type world struct {
+	t    *testing.T
+	seed uint64
+	rng  *rand.Rand
+
+	real time.Time     // what the machines and the oracle live by
+	skew time.Duration // what the scheduler's clock is wrong by
+
+	store    *storefake.Store
+	bucket   *mem.Bucket
+	provider *fake.Provider
+	one, two *reconcile.Reconciler // two schedulers over the same records
+
+	storeDown, bucketDown, providerDown, full time.Time // until then
+	glitch                                    float64
+	dead                                      bool // the scheduler was killed in the middle of its pass
+	killIn, nestIn                            int  // operations until it is killed, or until another pass cuts in
+	nested                                    bool
+
+	started map[string]int // evidence: machines ever made, by run and attempt
+	ended   map[dayfly.RunID]dayfly.Run
+	faults  int
+	passes  int
+}
+
+var (
+	errDown   = errors.New("connection refused")
+	errKilled = errors.New("killed")
+	errGlitch = errors.New("500 internal error")
+)
+
+func newWorld(t *testing.T, seed uint64, start time.Time) *world {
+	w := &world{
+		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), real: start,
+		store: storefake.New(), started: map[string]int{}, ended: map[dayfly.RunID]dayfly.Run{}, killIn: -1, nestIn: -1,
+	}
+	w.bucket = mem.New(func() time.Time { return w.real })
+	w.provider = fake.New(fake.Config{
+		Now: func() time.Time { return w.real }, Live: w.live, OnEnd: w.finish,
+		Fault: func(op string, after bool) error { return w.strike(w.providerDown, op, after) },
+	})
+	w.store.Fail(
+		func(op string) error { return w.strike(w.storeDown, op, false) },
+		func(op string) error { return w.strike(w.storeDown, op, true) },
+	)
+	w.bucket.Fail(
+		func(op, _ string) error { return w.strike(w.bucketDown, op, false) },
+		func(op, _ string) error { return w.strike(w.bucketDown, op, true) },
+	)
+	w.one, w.two = w.reconciler(), w.reconciler()
+	return w
+}
+
+func (w *world) reconciler() *reconcile.Reconciler {
+	r, err := reconcile.New(reconcile.Config{
+		Installation: simInstallation, Store: w.store, Bucket: w.bucket, Parallel: 1, Machines: 40,
+		Providers: map[string]machine.Provider{"local": w.provider},
+		Now:       func() time.Time { return w.real.Add(w.skew) },
+		Jitter:    func(d time.Duration) time.Duration { return d },
+		Secret:    func(string) (string, error) { return "", errors.New("no secrets here") },
+		Log:       slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// strike is asked before and after every operation on store, bucket and provider.
+func (w *world) strike(downUntil time.Time, op string, after bool) error {
+	if w.dead {
+		return errKilled
+	}
+	if w.killIn >= 0 {
+		if w.killIn--; w.killIn < 0 {
+			w.dead = true
+			return errKilled
+		}
+	}
+	if w.real.Before(downUntil) {
+		return errDown
+	}
+	if op == "launch" && !after && w.real.Before(w.full) {
+		return &machine.CapacityError{Scope: "here", Err: errDown}
+	}
+	if w.glitch > 0 && w.rng.Float64() < w.glitch {
+		return errGlitch
+	}
+	if w.nestIn >= 0 && !w.nested {
+		if w.nestIn--; w.nestIn < 0 { // the other scheduler makes a whole pass in the middle of ours
+			w.nested = true
+			_, _ = w.two.Pass(context.Background(), reconcile.Scope{Slots: true}) // its errors are the world's
+			w.nested = false
+		}
+	}
+	return nil
+}
+
+// live decides what a new machine will do, and is the evidence that it was made.
+func (w *world) live(s machine.Spec) fake.Life {
+	key := fmt.Sprintf("%s attempt %d", s.Task.Run, s.Task.Attempt)
+	if w.started[key]++; w.started[key] > 1 {
+		w.t.Errorf("seed %d: %s got %d machines", w.seed, key, w.started[key])
+	}
+	life := fake.Life{Boot: time.Second, Run: time.Duration(1+w.rng.IntN(90)) * time.Second}
+	switch w.rng.IntN(50) {
+	case 0:
+		life.Immortal = true
+	case 1:
+		life.Run = time.Duration(10+w.rng.IntN(50)) * time.Minute
+	}
+	return life
+}
+
+// finish is what an agent does at the end of its job: log, report; or it vanishes, or fails.
+func (w *world) finish(s machine.Spec, at time.Time) {
+	fate := w.rng.IntN(20)
+	if fate == 0 {
+		return
+	}
+	code := 0
+	if fate == 1 {
+		code = 1
+	}
+	log := []byte("log of " + s.Task.Run)
+	sum := sha256.Sum256(log)
+	rep := dayfly.Report{
+		Run: s.Task.Run, Attempt: s.Task.Attempt, Outcome: dayfly.Succeeded, ExitCode: &code, FinishedAt: at, SavedAt: at,
+		Log: dayfly.Object{Key: s.Task.Prefix + dayfly.KeyLog, Size: int64(len(log)), SHA256: hex.EncodeToString(sum[:])},
+	}
+	if code != 0 {
+		rep.Outcome = dayfly.Failed
+	}
+	body, err := json.Marshal(rep)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.calm(func() { // the machine reaches the bucket whatever the scheduler sees
+		for key, b := range map[string][]byte{rep.Log.Key: log, s.Task.Prefix + dayfly.KeyReport: body} {
+			if _, err := w.bucket.Put(context.Background(), key, bytes.NewReader(b), bucket.Condition{}); err != nil {
+				w.t.Fatalf("seed %d: put %s: %v", w.seed, key, err)
+			}
+		}
+	})
+}
+
+// calm does f without faults.
+func (w *world) calm(f func()) {
+	was := *w
+	w.storeDown, w.bucketDown, w.providerDown, w.full = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	w.glitch, w.dead, w.killIn, w.nestIn = 0, false, -1, -1
+	f()
+	w.storeDown, w.bucketDown, w.providerDown, w.full = was.storeDown, was.bucketDown, was.providerDown, was.full
+	w.glitch, w.dead, w.killIn, w.nestIn = was.glitch, was.dead, was.killIn, was.nestIn
+}
+
+// pass makes one pass, and checks what must hold after any pass.
+func (w *world) pass() (reconcile.Summary, error) {
+	sum, err := w.one.Pass(context.Background(), reconcile.Scope{Slots: true})
+	w.passes++
+	w.dead, w.killIn, w.nestIn = false, -1, -1
+	w.calm(func() { w.invariants(err == nil) })
+	return sum, err
+}
+
+func (w *world) invariants(clean bool) {
+	seen := map[dayfly.RunID]bool{}
+	for _, m := range w.provider.Alive() {
+		if seen[m.Tags.Run] {
+			w.t.Errorf("seed %d at %s: run %s has two machines", w.seed, w.real, m.Tags.Run)
+		}
+		seen[m.Tags.Run] = true
+		run, err := w.store.Run(context.Background(), m.Tags.Run)
+		if err != nil || run.State == dayfly.Ended {
+			w.t.Errorf("seed %d at %s: machine of %s is alive, the run is %s (%v)", w.seed, w.real, m.Tags.Run, run.State, err)
+		}
+		if clean && w.skew >= 0 && m.Tags.Deadline.Add(2*time.Second).Before(w.real) {
+			w.t.Errorf("seed %d at %s: machine of %s is past its deadline %s; the run is %s", w.seed, w.real, m.Tags.Run, m.Tags.Deadline, run.State)
+		}
+	}
+	if !clean {
+		return
+	}
+	now := w.real.Add(w.skew)
+	active, err := w.store.ActiveRuns(context.Background(), store.Scope{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, r := range active {
+		if r.State == dayfly.Due && len(r.Attempts) == 0 && r.StartDeadline.Add(time.Minute).Before(now) {
+			w.t.Errorf("seed %d at %s: run %s is %s a minute after its start deadline", w.seed, w.real, r.ID, r.State)
+		}
+	}
+	due, err := w.store.DueJobs(context.Background(), store.Scope{}, now.Add(-time.Minute), 10)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, j := range due {
+		w.t.Errorf("seed %d at %s: job %s was due at %s and is not covered", w.seed, w.real, j.Name, j.NextDue)
+	}
+}
