@@ -1,10 +1,14 @@
 package schedule_test
 
 import (
+	"archive/zip"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +88,45 @@ func TestAFixedZone(t *testing.T) {
 	if at, _ := s.Next(date(2026, 1, 1)); at.Format(time.RFC3339) != "2026-01-02T00:00:00+00:37" {
 		t.Errorf("Next = %s", at)
 	}
+}
+
+// TestTheHostsZonesAreNotRead gives the time package another database, in which all zones of the vectors are UTC.
+func TestTheHostsZonesAreNotRead(t *testing.T) {
+	t.Parallel()
+	const marker = "DAYFLY_TEST_OTHER_ZONES"
+	if os.Getenv(marker) != "" { // this is the process with the other zones
+		if loc, err := time.LoadLocation("Europe/Tallinn"); err != nil || date(2026, 1, 1).In(loc).Hour() != 0 {
+			t.Errorf("the zones of the host were not replaced: %v, %v", loc, err)
+		}
+		return
+	}
+	dir := t.TempDir()
+	utc := readZone(t, "UTC")
+	for _, v := range vectors(t) {
+		file := filepath.Join(dir, filepath.FromSlash(v.TZ))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, utc, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^(TestVectors|TestTheHostsZonesAreNotRead)$", "-test.count=1")
+	command.Env = append(os.Environ(), marker+"=1", "ZONEINFO="+dir, "TZ=America/New_York")
+	if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS") {
+		t.Errorf("with other zones on the host: %v\n%s", err, out)
+	}
+}
+
+func readZone(t *testing.T, name string) []byte {
+	t.Helper()
+	r, err := zip.OpenReader("tzdata/zoneinfo.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	data, err := fs.ReadFile(r, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // TestReadmeNamesTheZoneData: the checksum that is written down is that of the file.

@@ -158,10 +158,7 @@ func compare(t *testing.T, text string, loc *time.Location, from, to time.Time) 
 		t.Fatalf("Parse(%q): %v", text, err)
 	}
 	want := scheduletest.Slots(text, loc, time.Time{}, key, from, to)
-	var got []time.Time
-	for at, ok := s.Next(from); ok && !at.After(to); at, ok = s.Next(at) {
-		got = append(got, at)
-	}
+	got := follow(s, from, to)
 	if !slices.EqualFunc(got, want, time.Time.Equal) {
 		t.Fatalf("%q in %s after %s up to %s:\n%s", text, loc, from, to, difference(got, want))
 	}
@@ -182,6 +179,22 @@ func compare(t *testing.T, text string, loc *time.Location, from, to time.Time) 
 			checkAt(t, s, at.Add(near), from, to, want)
 		}
 	}
+}
+
+// follow goes from instant to instant over (from, to], and stops where it does not get on.
+func follow(s interface {
+	Next(time.Time) (time.Time, bool)
+}, from, to time.Time) []time.Time {
+	var all []time.Time
+	last := from
+	for at, ok := s.Next(from); ok && !at.After(to); at, ok = s.Next(at) {
+		all = append(all, at)
+		if !at.After(last) {
+			break
+		}
+		last = at
+	}
+	return all
 }
 
 // checkAt checks what is said at one instant.

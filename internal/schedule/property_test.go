@@ -33,10 +33,7 @@ func TestRandomSchedules(t *testing.T) {
 		from := anyTime(t, "from")
 		to := from.Add(time.Duration(rapid.Int64Range(0, int64(20*24*time.Hour)).Draw(t, "length")))
 		want := scheduletest.Slots(text, loc, anchor, "backup", from, to)
-		var got []time.Time
-		for at, ok := s.Next(from); ok && !at.After(to); at, ok = s.Next(at) {
-			got = append(got, at)
-		}
+		got := follow(s, from, to)
 		if !slices.EqualFunc(got, want, time.Time.Equal) {
 			t.Fatalf("%q in %s after %s up to %s:\n%s", text, loc, from, to, difference(got, want))
 		}

@@ -11,14 +11,6 @@ import (
 	"github.com/dayfly-io/dayfly/internal/schedule/scheduletest"
 )
 
-func slots(s *schedule.Set, after, upTo time.Time) []time.Time {
-	var all []time.Time
-	for at, ok := s.Next(after); ok && !at.After(upTo); at, ok = s.Next(at) {
-		all = append(all, at)
-	}
-	return all
-}
-
 func TestSet(t *testing.T) {
 	t.Parallel()
 	hourly, noon, tallinn := parse(t, "@hourly", "UTC"), parse(t, "0 12 * * *", "UTC"), parse(t, "0 14 * * *", "Europe/Tallinn")
@@ -27,7 +19,7 @@ func TestSet(t *testing.T) {
 	t.Run("an instant in several members is one", func(t *testing.T) {
 		t.Parallel()
 		s := schedule.NewSet(schedule.Member{Schedule: noon}, schedule.Member{Schedule: hourly}, schedule.Member{Schedule: tallinn})
-		if got := slots(s, start, start.AddDate(0, 0, 10)); len(got) != 240 || s.Count(start, start.AddDate(0, 0, 10)) != 240 {
+		if got := follow(s, start, start.AddDate(0, 0, 10)); len(got) != 240 || s.Count(start, start.AddDate(0, 0, 10)) != 240 {
 			t.Errorf("ten days have %d instants, Count says %d", len(got), s.Count(start, start.AddDate(0, 0, 10)))
 		}
 	})
@@ -36,7 +28,7 @@ func TestSet(t *testing.T) {
 		t.Parallel()
 		from, until := start.Add(3*time.Hour), start.Add(6*time.Hour)
 		s := schedule.NewSet(schedule.Member{Schedule: hourly, From: from, Until: until})
-		got := slots(s, start, start.AddDate(0, 0, 10))
+		got := follow(s, start, start.AddDate(0, 0, 10))
 		if want := []time.Time{from, from.Add(time.Hour), from.Add(2 * time.Hour)}; !slices.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
@@ -64,6 +56,17 @@ func TestSet(t *testing.T) {
 		want := "every hour, on the hour, UTC, until 2026-01-01T05:00:00Z; and every 30 minutes, UTC, from 2026-01-01T05:00:00Z"
 		if got := s.Describe(); got != want {
 			t.Errorf("Describe = %q", got)
+		}
+	})
+
+	t.Run("members are given back as they were", func(t *testing.T) {
+		t.Parallel()
+		given := []schedule.Member{{Schedule: noon, From: start}, {Schedule: hourly}}
+		s := schedule.NewSet(given...)
+		got := s.Members()
+		got[0], given[1] = schedule.Member{}, schedule.Member{}
+		if again := s.Members(); len(again) != 2 || again[0].Schedule != noon || !again[0].From.Equal(start) || again[1].Schedule != hourly {
+			t.Errorf("Members = %v", again)
 		}
 	})
 
@@ -125,7 +128,7 @@ func TestRandomSets(t *testing.T) {
 		slices.SortFunc(want, time.Time.Compare)
 		want = slices.CompactFunc(want, time.Time.Equal)
 		s := schedule.NewSet(members...)
-		if got := slots(s, from, to); !slices.EqualFunc(got, want, time.Time.Equal) {
+		if got := follow(s, from, to); !slices.EqualFunc(got, want, time.Time.Equal) {
 			t.Fatalf("after %s up to %s:\n%s", from, to, difference(got, want))
 		}
 		if n := s.Count(from, to); n != len(want) {

@@ -2,6 +2,7 @@ package scheduletest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -48,6 +49,7 @@ func (e *expression) beats(loc *time.Location, anchor, after, upTo time.Time) []
 // walk goes along real time. Readings are minutes since 1970-01-01 00:00 on the wall clock.
 func (e *expression) walk(loc *time.Location, after, upTo time.Time) []time.Time {
 	e.lastDay = -1
+	e.everyHour = !slices.Contains(e.hours[:], false)
 	var all []time.Time
 	keep := func(t int64) {
 		if at := time.Unix(t, 0).In(loc); at.After(after) && !at.After(upTo) {
@@ -74,7 +76,7 @@ func (e *expression) walk(loc *time.Location, after, upTo time.Time) []time.Time
 // minute decides about one minute of real time, at which the wall clock shows a reading.
 func (e *expression) minute(t, reading int64, furthest *int64, keep func(int64)) {
 	switch {
-	case e.everyHour():
+	case e.everyHour:
 		if e.fits(reading) {
 			keep(t)
 		}
@@ -107,16 +109,6 @@ func offset(loc *time.Location, t int64) int64 {
 		panic(fmt.Sprintf("scheduletest: %s is %d seconds off UTC at %s", loc, seconds, time.Unix(t, 0).UTC()))
 	}
 	return int64(seconds)
-}
-
-// everyHour reports whether all 24 hours are named.
-func (e *expression) everyHour() bool {
-	for _, named := range e.hours {
-		if !named {
-			return false
-		}
-	}
-	return !e.once
 }
 
 // fits reports whether a reading is one that the fields name.

@@ -25,6 +25,8 @@ type expression struct {
 	dayOfMonth, dayOfWeek func(date time.Time) bool
 	both                  bool // both have to be true of a date, not just one
 
+	everyHour bool // all 24 hours are named
+
 	lastDay  int64 // the day that was looked at last
 	lastFits bool
 }
