@@ -2,15 +2,16 @@
 # target can use beyond that, it says when it is missing.
 
 GO       ?= go
-# A release is built from a tag; without git, or outside of a repository, the
-# version says only that it is none.
-VERSION  ?= $(shell git describe --tags --always --dirty --match 'v*' 2>/dev/null || echo devel)
+# Go writes the version into the binary, from the tags, where git can read them;
+# without git, or in a tree of somebody else's, the version says only (devel).
+STAMP    := $(if $(shell git describe --always 2>/dev/null),true,false)
 FUZZTIME ?= 30s
 JOBS     ?= 2
 
 # No C compiler is needed and the binary runs on any Linux, whatever its libc.
 export CGO_ENABLED ?= 0
-export GO FUZZTIME FUZZ RACED
+# Not FUZZ and RACED: make would export them empty where nobody has set them.
+export GO FUZZTIME
 
 .PHONY: help build demo test check mutants fuzz vuln clean
 
@@ -19,7 +20,7 @@ help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 12
 
 build: ## bin/dayfly, static
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/dayfly ./cmd/dayfly
+	$(GO) build -trimpath -buildvcs=$(STAMP) -ldflags '-s -w' -o bin/dayfly ./cmd/dayfly
 
 demo: build ## run the sample job, digits of π, on a machine of its own
 	@$(GO) build -trimpath -ldflags '-s -w' -o examples/pi/bin/pie ./examples/pi/pie

@@ -208,8 +208,10 @@ func reached(pkgs []pkg, from string) map[string]string {
 func TestImportsGoDown(t *testing.T) {
 	t.Parallel()
 	used := map[edge]bool{}
+	var all []pkg
 	for _, goos := range []string{"linux", "darwin"} {
 		pkgs := listed(t, goos)
+		all = append(all, pkgs...)
 		for _, wrong := range violations(pkgs, edges, dependencies) {
 			t.Errorf("%s: %s", goos, wrong)
 		}
@@ -231,6 +233,39 @@ func TestImportsGoDown(t *testing.T) {
 		if !used[edge{from: e.from, to: e.to}] {
 			t.Errorf("edge %s → %s is allowed and not used: remove the line", e.from, e.to)
 		}
+	}
+	for _, line := range idle(all, dependencies) {
+		t.Error(line)
+	}
+}
+
+// idle returns the packages that may import a module of others and do not.
+// Packages that are not there yet are left alone.
+func idle(pkgs []pkg, dependencies []dependency) []string {
+	var lines []string
+	for _, d := range dependencies {
+		for _, folder := range d.by {
+			exists, uses := false, false
+			for _, p := range pkgs {
+				if below(p.ImportPath, folder) {
+					exists = true
+					uses = uses || slices.ContainsFunc(p.Imports, func(to string) bool { return below(to, d.module) })
+				}
+			}
+			if exists && !uses {
+				lines = append(lines, fmt.Sprintf("%s may import %s and does not: take it out of dependencies", folder, d.module))
+			}
+		}
+	}
+	return lines
+}
+
+func TestIdlePermissionsAreSeen(t *testing.T) {
+	t.Parallel()
+	pkgs := []pkg{{ImportPath: "cmd/a", Imports: []string{"example.test/m/v2"}}, {ImportPath: "internal/b"}}
+	got := idle(pkgs, []dependency{{"example.test/m", []string{"cmd", "internal/b", "internal/later"}, ""}})
+	if len(got) != 1 || !strings.HasPrefix(got[0], "internal/b ") {
+		t.Errorf("got %q, want internal/b alone", got)
 	}
 }
 

@@ -40,6 +40,8 @@ type edge struct{ from, to, why string }
 var edges = []edge{
 	{"internal/spec", "dayfly", ""},
 	{"internal/spec", "internal/schedule", ""},
+	{"internal/agent/joblog", "dayfly", ""},
+	{"internal/agent/joblog", "internal/agent/redact", ""},
 	{"internal/store", "dayfly", ""},
 	{"internal/machine", "dayfly", ""},
 	{"internal/store/sqlite", "dayfly", ""},
@@ -60,8 +62,12 @@ var edges = []edge{
 	{"internal/reconcile", "internal/store", ""},
 	{"internal/reconcile", "internal/machine", ""},
 	{"internal/reconcile", "internal/bucket", ""},
-	{"internal/agent/joblog", "dayfly", ""},
-	{"internal/agent/joblog", "internal/agent/redact", ""},
+	{"internal/agent", "dayfly", ""},
+	{"internal/agent", "internal/archive", ""},
+	{"internal/agent", "internal/agent/redact", ""},
+	{"internal/agent", "internal/agent/joblog", ""},
+	{"internal/agent", "internal/machine", ""},
+	{"internal/agent", "internal/bucket", ""},
 	{"internal/daemon", "dayfly", ""},
 	{"internal/daemon", "internal/reconcile", ""},
 	{"cmd/dayfly", "dayfly", ""},
@@ -76,6 +82,7 @@ var edges = []edge{
 	{"cmd/dayfly", "internal/machine/local", ""},
 	{"cmd/dayfly", "internal/bucket/dir", ""},
 	{"cmd/dayfly", "internal/reconcile", ""},
+	{"cmd/dayfly", "internal/agent", ""},
 	{"cmd/dayfly", "internal/daemon", ""},
 }
 
@@ -88,12 +95,11 @@ type dependency struct {
 
 var dependencies = []dependency{
 	{"github.com/spf13/cobra", []string{"cmd"}, "commands are cmd's; what they call knows no flags"},
-	{"github.com/spf13/pflag", []string{"cmd"}, "cobra's flags"},
 	{"golang.org/x/term", []string{"cmd"}, "only commands talk to a terminal"},
 	{"go.yaml.in/yaml", []string{"internal/spec"}, "young: wrapped in one package"},
 	{"modernc.org/sqlite", []string{"internal/store/sqlite"}, "the database of one adapter"},
 	{"github.com/aws/aws-sdk-go-v2", []string{"internal/machine/ec2", "internal/bucket/s3", "internal/awsdeploy"}, "huge, and only these call the cloud"},
-	{"golang.org/x/sys", []string{"internal/machine/local", "internal/agent", "internal/store/sqlite", "internal/bucket/dir", "internal/bell", "internal/daemon", "cmd"}, "system calls that syscall lacks"},
+	{"golang.org/x/sys", []string{"internal/machine/local", "internal/store/sqlite", "internal/bucket/dir", "internal/bell", "internal/daemon", "cmd"}, "system calls that syscall lacks"},
 	{"github.com/google/go-cmp", nil, ""},
 	{"pgregory.net/rapid", nil, ""},
 	{"github.com/rogpeppe/go-internal", nil, ""},
