@@ -85,3 +85,8 @@ func BenchmarkLife(b *testing.B) {
 		}
 	}
 }
+
+func TestIndexes(t *testing.T) {
+	t.Parallel()
+	storetest.Indexed(t, open)
+}

@@ -172,15 +172,17 @@ func (s *Store) page(ctx context.Context, f store.Filter, n int) ([]dayfly.Run, 
 }
 
 // historyQuery is the filter in SQL; its last argument is the limit. Each way to combine the filters
-// finds an index in the order of the answer.
+// has an index in the order of the answer. It is named, because without statistics SQLite guesses.
 func historyQuery(f store.Filter) (query string, args []any, err error) {
-	where := []string{"true"}
+	index, where := "runs_slot", []string{"true"}
 	and := func(term string, with ...any) { where, args = append(where, term), append(args, with...) }
 	if f.Job != "" {
+		index = "runs_job"
 		and("job = ?", string(f.Job))
 	}
 	if f.Outcome != "" {
-		and("outcome = ? AND outcome <> ''", string(f.Outcome)) // the second term names the partial index
+		index = map[string]string{"runs_slot": "runs_outcome", "runs_job": "runs_job_outcome"}[index]
+		and("outcome = ? AND outcome <> ''", string(f.Outcome)) // the second term is the index's own
 	}
 	if f.Ended {
 		and("state = 'ended'")
@@ -193,7 +195,8 @@ func historyQuery(f store.Filter) (query string, args []any, err error) {
 	} else if ok {
 		and("(slot, id) < (?, ?)", at.Slot.UnixMicro(), string(at.ID))
 	}
-	return "SELECT rev, body FROM runs WHERE " + strings.Join(where, " AND ") + " ORDER BY slot DESC, id DESC LIMIT ?", args, nil
+	return fmt.Sprintf("SELECT rev, body FROM runs INDEXED BY %s WHERE %s ORDER BY slot DESC, id DESC LIMIT ?",
+		index, strings.Join(where, " AND ")), args, nil
 }
 
 // ceilMicro is the first whole microsecond at or after an instant.

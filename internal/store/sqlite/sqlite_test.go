@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -31,4 +32,30 @@ func open(t testing.TB) store.Store { return openAt(t, filepath.Join(t.TempDir()
 func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Core(t, open)
+}
+
+func TestIndexes(t *testing.T) {
+	t.Parallel()
+	storetest.Indexed(t, open)
+}
+
+func BenchmarkWrites(b *testing.B) { storetest.Writes(b, open) }
+
+// The floor under every durable change: one page appended and synced.
+func BenchmarkSync(b *testing.B) {
+	f, err := os.Create(filepath.Join(b.TempDir(), "file"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	page := make([]byte, 4096)
+	for b.Loop() {
+		if _, err := f.Write(page); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "syncs/s")
 }

@@ -1,0 +1,135 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/store"
+	"github.com/dayfly-io/dayfly/internal/store/sqlite"
+)
+
+// small names the variable by which a test finds itself in a mount namespace of its own.
+const small = "DAYFLY_TEST_SMALL_DISK"
+
+// ownDisk runs the calling test again in a namespace where it may mount a small file system.
+// False is the outer call.
+func ownDisk(t *testing.T) (top string, inside bool) {
+	t.Helper()
+	if top := os.Getenv(small); top != "" {
+		if err := unix.Mount("none", top, "tmpfs", 0, "size=1m"); err != nil {
+			t.Fatalf("mount a small disk: %v", err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(top, unix.MNT_DETACH) })
+		return top, true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
+	cmd.Env = append(os.Environ(), small+"="+t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Skipf("no user namespace can be made here: %v", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("on a small disk: %v\n%s", err, out.String())
+	}
+	return "", false
+}
+
+// The disk fills up, again and again. Each time an error says so, what was acknowledged is there and
+// nothing else, and when there is room again the store goes on without being opened anew.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	top, inside := ownDisk(t)
+	if !inside {
+		return
+	}
+	s := openAt(t, filepath.Join(top, "dayfly.db"))
+	acknowledged := map[dayfly.RunID]bool{}
+	for round := range 3 {
+		ballast := filepath.Join(top, "ballast")
+		err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600)
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("the disk does not fill: %v", err)
+		}
+		refused := 0
+		for i := range 200 {
+			r := runOf("pi", 1000*round+i)
+			r.Reason = strings.Repeat("x", 5000)
+			switch _, err := s.InsertRuns(t.Context(), []dayfly.Run{r}); {
+			case err == nil:
+				acknowledged[r.ID] = true
+			case !strings.Contains(err.Error(), "full") && !strings.Contains(err.Error(), "disk I/O"):
+				t.Fatalf("insert on a full disk: %v", err)
+			default:
+				refused++
+			}
+		}
+		if refused == 0 {
+			t.Fatal("a full disk refused nothing")
+		}
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		r := runOf("pi", 1000*round+999)
+		if _, err := s.InsertRuns(t.Context(), []dayfly.Run{r}); err != nil {
+			t.Fatalf("insert when there is room again: %v", err)
+		}
+		acknowledged[r.ID] = true
+	}
+	runs, err := s.ActiveRuns(t.Context(), store.Scope{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range runs {
+		if !acknowledged[r.ID] {
+			t.Errorf("%s is there, and its insert was refused", r.ID)
+		}
+		delete(acknowledged, r.ID)
+	}
+	if len(acknowledged) != 0 {
+		t.Errorf("%d acknowledged runs are not there", len(acknowledged))
+	}
+	intact(t, s)
+}
+
+func TestReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	top, inside := ownDisk(t)
+	if !inside {
+		return
+	}
+	path := filepath.Join(top, "dayfly.db")
+	s := openAt(t, path)
+	if _, err := s.InsertRuns(t.Context(), []dayfly.Run{runOf("pi", 0)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", top, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := sqlite.Open(t.Context(), path, options); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("open: %v, %v", s, err)
+	}
+	if err := unix.Mount("none", top, "tmpfs", unix.MS_REMOUNT, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openAt(t, path).Run(t.Context(), runOf("pi", 0).ID); err != nil {
+		t.Errorf("when it can be written again: %v", err)
+	}
+}

@@ -1,0 +1,62 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// WithDisk gives options under which a test stands in for the file system; nil is the real thing.
+func WithDisk(o Options, syncDir func(dir string) error, kindOf func(dir string) (int64, string, error)) Options {
+	o.hooks = hooks{syncDir: syncDir, kindOf: kindOf}
+	return o
+}
+
+// SyncDir is the real one.
+func SyncDir(dir string) error { return syncDir(dir) }
+
+// MountType is how the kind of a FUSE file system is found.
+func MountType(mounts []byte, major, minor uint32) string { return mountType(mounts, major, minor) }
+
+// Change does f in a transaction like any other, on the writing connection.
+func (s *Store) Change(ctx context.Context, f func(conn *sql.Conn) error) error {
+	return s.change(ctx, func(context.Context) error { return f(s.conn) })
+}
+
+// Pragmas asks the writing connection, then a reading one.
+func (s *Store) Pragmas(ctx context.Context, name string) (write, read string, err error) {
+	if err := s.conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&write); err != nil {
+		return "", "", err
+	}
+	return write, read, s.pool.QueryRowContext(ctx, "PRAGMA "+name).Scan(&read)
+}
+
+// Readers is the pool of reading connections.
+func (s *Store) Readers() *sql.DB { return s.pool }
+
+// Plan says how SQLite answers a history.
+func (s *Store) Plan(ctx context.Context, f store.Filter) (plan []string, err error) {
+	query, args, err := historyQuery(f)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.pool.QueryContext(ctx, "EXPLAIN QUERY PLAN "+query, append(args, 10)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var a, b, c any
+		var step string
+		if err := rows.Scan(&a, &b, &c, &step); err != nil {
+			return nil, err
+		}
+		plan = append(plan, step)
+	}
+	if len(plan) == 0 {
+		return nil, fmt.Errorf("no plan for %s", query)
+	}
+	return plan, rows.Err()
+}
