@@ -114,6 +114,7 @@ func simulate(t *testing.T, seed uint64, days int) (w *world, runs, slots int) {
 	for w.real.Before(end) && !t.Failed() {
 		if !w.real.Before(nextFault) {
 			nextFault = w.real.Add(time.Duration(w.rng.ExpFloat64() * float64(24*time.Hour) / faultsADay))
+			w.sweep()
 			paused = later(paused, w.hit(jobs))
 		}
 		next := later(nextFault, w.real.Add(time.Millisecond))
@@ -141,6 +142,17 @@ func simulate(t *testing.T, seed uint64, days int) (w *world, runs, slots int) {
 		w.real = w.real.Add(10 * time.Second)
 	}
 	return w, w.check(jobs, w.real), w.oracle(jobs, w.real)
+}
+
+// sweep looks for orphans, in the middle of all faults. The loop promises that there never is one.
+func (w *world) sweep() {
+	found, _ := w.one.Sweep(context.Background(), false) // its errors are the world's
+	w.dead = false
+	for _, f := range found {
+		if f.Action == "ended" {
+			w.t.Errorf("seed %d at %s: a sweep ended a machine of %s: %s", w.seed, w.real, f.Machine.Tags.Run, f.Why)
+		}
+	}
 }
 
 func later(a, b time.Time) time.Time {
@@ -203,7 +215,7 @@ func (w *world) hit(jobs []*simJob) (paused time.Time) {
 
 func (w *world) heal() {
 	w.storeDown, w.bucketDown, w.providerDown, w.full = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	w.glitch, w.skew, w.killIn, w.nestIn = 0, 0, -1, -1
+	w.glitch, w.skew, w.dead, w.killIn, w.nestIn = 0, 0, false, -1, -1
 	w.real = w.real.Add(time.Hour) // past any slot that a wrong clock took for due
 }
 
