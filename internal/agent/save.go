@@ -1,0 +1,96 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/dayfly-io/dayfly"
+)
+
+// shipping sends the log while it grows.
+type shipping struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// stop ends the sending; a chunk under way may or may not have been stored.
+func (s shipping) stop() {
+	s.cancel()
+	<-s.done
+}
+
+func (a *agent) ship(ctx context.Context) shipping {
+	ctx, cancel := context.WithCancel(ctx)
+	s := shipping{cancel, make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		a.log.Ship(ctx, func(ctx context.Context, number int, chunk *io.SectionReader) bool {
+			key := fmt.Sprintf("%s%s%06d", a.Task.Prefix, dayfly.KeyChunks, number)
+			err := a.store.addLive(ctx, key, chunk)
+			if err != nil && ctx.Err() == nil {
+				a.Log.Error("the live log ends here; the whole log comes at the end", "error", err)
+			}
+			return err == nil
+		})
+	}()
+	return s
+}
+
+// save stores what there is: the results, the log, and when both are there and read back, the report.
+func (a *agent) save(ctx context.Context, end *ending, stopShipping func()) error {
+	r := &a.report
+	r.Outcome, r.Reason, r.ExitCode, r.Signal, r.Usage = end.outcome, end.reason, end.exit, end.signal, end.usage
+	r.Isolation = a.Sandbox.Isolation()
+	r.Notes = append(r.Notes, a.Sandbox.Notes()...)
+	a.saveResults(ctx)
+	stopShipping()
+	var err error
+	open := func() (io.Reader, error) { return a.log.Open(), nil }
+	if r.Log, err = a.store.add(ctx, a.Task.Prefix+dayfly.KeyLog, a.log.Size(), open); err != nil {
+		return err
+	}
+	r.Notes = append(r.Notes, a.log.Notes()...)
+	for _, name := range a.secrets.TooShort() {
+		r.Notes = append(r.Notes, fmt.Sprintf("the secret %s is too short to be looked for in the log", name))
+	}
+	r.SavedAt = a.Now().UTC()
+	r.Reason = a.secrets.String(r.Reason)
+	for i, n := range r.Notes {
+		r.Notes[i] = a.secrets.String(n)
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if _, err := a.store.addBytes(ctx, a.Task.Prefix+dayfly.KeyReport, b); err != nil {
+		return err
+	}
+	if a.Ring != nil {
+		a.Ring()
+	}
+	return nil
+}
+
+// saveResults stores the results and puts them into the report, while there is time for the rest.
+func (a *agent) saveResults(ctx context.Context) {
+	left := max(0, a.left()+lateness)
+	ctx, stop := context.WithTimeout(ctx, left-left/5)
+	defer stop()
+	s := &saver{store: a.store, prefix: a.Task.Prefix, limits: a.Task.Results}
+	results, notes, err := s.save(ctx, a.results)
+	a.report.Results = results
+	a.report.Notes = append(a.report.Notes, notes...)
+	if err == nil {
+		return
+	}
+	a.report.Notes = append(a.report.Notes, fmt.Sprintf("results: %v", err))
+	if a.report.Outcome != dayfly.Succeeded {
+		return
+	}
+	a.report.Outcome, a.report.Reason = dayfly.Failed, fmt.Sprintf("the job succeeded, but its results were not saved: %v", err)
+	if ctx.Err() != nil {
+		a.report.Outcome, a.report.Reason = dayfly.TimedOut, "the machine's deadline came before the results were saved"
+	}
+}
