@@ -16,6 +16,7 @@ type calendar struct {
 	days [4][7]uint32
 
 	years               yearSet
+	anyYear             bool // years is empty
 	firstYear, lastYear int64
 
 	firstMinute, lastMinute int64 // of the day
@@ -30,12 +31,10 @@ const (
 // yearSet is a set of years from 1970 to 2199. The empty one stands for no restriction.
 type yearSet [4]uint64
 
+// has reports whether the set names the year.
 func (s *yearSet) has(year int64) bool {
-	if *s == (yearSet{}) {
-		return true
-	}
-	n := year - yearBase
-	return n >= 0 && n <= yearLast-yearBase && s[n/64]>>(n%64)&1 != 0
+	n := uint64(year - yearBase)
+	return n <= yearLast-yearBase && s[n/64]>>(n%64)&1 != 0
 }
 
 // finish fills in what follows from minutes, hours and years.
@@ -44,7 +43,8 @@ func (c *calendar) finish() {
 	c.firstMinute = int64(60*bits.TrailingZeros32(c.hours) + bits.TrailingZeros64(c.minutes))
 	c.lastMinute = int64(60*(bits.Len32(c.hours)-1) + bits.Len64(c.minutes) - 1)
 	c.firstYear, c.lastYear = 1, yearLast
-	if c.years != (yearSet{}) {
+	c.anyYear = c.years == (yearSet{})
+	if !c.anyYear {
 		for c.firstYear = yearBase; !c.years.has(c.firstYear); c.firstYear++ {
 		}
 		for !c.years.has(c.lastYear) {
@@ -59,33 +59,33 @@ func (c *calendar) allHours() bool { return c.hours == 1<<24-1 }
 // from is the first reading that fits at or after minute r, or never.
 func (c *calendar) from(r int64) int64 {
 	day, minute := r/dayMinutes, r%dayMinutes
+	if minute > c.lastMinute {
+		day, minute = day+1, 0
+	}
 	d := c.dayFrom(day)
-	if d == day {
-		if m := c.minuteFrom(minute); m < dayMinutes {
-			return day*dayMinutes + m
-		}
-		d = c.dayFrom(day + 1)
-	}
-	if d == never {
+	switch {
+	case d == never:
 		return never
+	case d > day:
+		return d*dayMinutes + c.firstMinute
 	}
-	return d*dayMinutes + c.firstMinute
+	return d*dayMinutes + c.minuteFrom(minute)
 }
 
 // upTo is the last reading that fits at or before minute r, or -1.
 func (c *calendar) upTo(r int64) int64 {
 	day, minute := r/dayMinutes, r%dayMinutes
+	if minute < c.firstMinute {
+		day, minute = day-1, dayMinutes-1
+	}
 	d := c.dayUpTo(day)
-	if d == day {
-		if m := c.minuteUpTo(minute); m >= 0 {
-			return day*dayMinutes + m
-		}
-		d = c.dayUpTo(day - 1)
-	}
-	if d < 0 {
+	switch {
+	case d < 0:
 		return -1
+	case d < day:
+		return d*dayMinutes + c.lastMinute
 	}
-	return d*dayMinutes + c.lastMinute
+	return d*dayMinutes + c.minuteUpTo(minute)
 }
 
 // count is the number of readings that fit from minute lo to minute hi, both included.
@@ -147,7 +147,7 @@ func (c *calendar) minutesBefore(m int64) int64 {
 // fits reports whether a day fits.
 func (c *calendar) fits(day int64) bool {
 	year, month, date := dateOf(day)
-	return c.dates(year, month)>>date&1 != 0
+	return c.dates(year, month, day-date+1)>>date&1 != 0
 }
 
 // dayFrom is the first day that fits at or after the given one, or never.
@@ -155,8 +155,10 @@ func (c *calendar) dayFrom(day int64) int64 {
 	year, month, date := dateOf(day)
 	if year < c.firstYear {
 		year, month, date = c.firstYear, 1, 1
+		day = dayOf(year, month, date)
 	}
-	dates := c.dates(year, month) >> date << date
+	first := day - date + 1
+	dates := c.dates(year, month, first) >> date << date
 	for dates == 0 {
 		if later := c.months >> (month + 1) << (month + 1); later != 0 {
 			month = int64(bits.TrailingZeros32(later))
@@ -166,9 +168,10 @@ func (c *calendar) dayFrom(day int64) int64 {
 		if year > c.lastYear {
 			return never
 		}
-		dates = c.dates(year, month)
+		first = dayOf(year, month, 1)
+		dates = c.dates(year, month, first)
 	}
-	return dayOf(year, month, int64(bits.TrailingZeros32(dates)))
+	return first - 1 + int64(bits.TrailingZeros32(dates))
 }
 
 // dayUpTo is the last day that fits at or before the given one, or -1.
@@ -177,7 +180,8 @@ func (c *calendar) dayUpTo(day int64) int64 {
 	if year > c.lastYear {
 		year, month, date = c.lastYear, 12, 31
 	}
-	dates := c.dates(year, month) & (2<<date - 1)
+	first := dayOf(year, month, 1)
+	dates := c.dates(year, month, first) & (2<<date - 1)
 	for dates == 0 {
 		if earlier := c.months & (1<<month - 1); earlier != 0 {
 			month = int64(bits.Len32(earlier) - 1)
@@ -187,9 +191,10 @@ func (c *calendar) dayUpTo(day int64) int64 {
 		if year < c.firstYear {
 			return -1
 		}
-		dates = c.dates(year, month)
+		first = dayOf(year, month, 1)
+		dates = c.dates(year, month, first)
 	}
-	return dayOf(year, month, int64(bits.Len32(dates)-1))
+	return first - 1 + int64(bits.Len32(dates)-1)
 }
 
 // countDays is how many days fit from first up to and without last.
@@ -202,25 +207,27 @@ func (c *calendar) countDays(first, last int64) int64 {
 	if endYear > c.lastYear {
 		endYear, endMonth, endDate = c.lastYear+1, 1, 1
 	}
-	n := -bits.OnesCount32(c.dates(year, month) & (1<<date - 1))
+	month1st := dayOf(year, month, 1)
+	n := -bits.OnesCount32(c.dates(year, month, month1st) & (1<<date - 1))
 	for year < endYear || year == endYear && month < endMonth {
-		n += bits.OnesCount32(c.dates(year, month))
+		n += bits.OnesCount32(c.dates(year, month, month1st))
+		month1st += monthLength(year, month)
 		if month++; month > 12 {
 			year, month = year+1, 1
 		}
 	}
 	if year == endYear && month == endMonth {
-		n += bits.OnesCount32(c.dates(year, month) & (1<<endDate - 1))
+		n += bits.OnesCount32(c.dates(year, month, month1st) & (1<<endDate - 1))
 	}
 	return int64(max(n, 0))
 }
 
-// dates are the dates of a month that fit, bit 1 the first.
-func (c *calendar) dates(year, month int64) uint32 {
-	if c.months>>month&1 == 0 || year < c.firstYear || year > c.lastYear || !c.years.has(year) {
+// dates are the dates of a month that fit, bit 1 the first. The caller knows which day is the month's 1st.
+func (c *calendar) dates(year, month, first int64) uint32 {
+	if c.months>>month&1 == 0 || year < c.firstYear || year > c.lastYear || !c.anyYear && !c.years.has(year) {
 		return 0
 	}
-	return c.days[monthLength(year, month)-28][weekdayOf(dayOf(year, month, 1))]
+	return c.days[monthLength(year, month)-28][weekdayOf(first)]
 }
 
 // monthLength is the number of days of a month.

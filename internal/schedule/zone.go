@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"sort"
 	"time"
 )
 
@@ -80,7 +79,15 @@ func (z *zone) begin(start, shift int64) {
 
 // at is the index of the span that holds the instant.
 func (z *zone) at(instant int64) int {
-	return sort.Search(len(z.spans), func(i int) bool { return z.spans[i].start > instant }) - 1
+	lo, hi := 0, len(z.spans)-1
+	for hi-lo > 1 {
+		if middle := (lo + hi) / 2; z.spans[middle].start <= instant {
+			lo = middle
+		} else {
+			hi = middle
+		}
+	}
+	return lo
 }
 
 // furthest is the furthest reading that the wall clock has shown up to the instant, which lies in span i. Outside
