@@ -42,6 +42,7 @@
 //
 // # What it leaves to others
 //
-// When to launch, and when to end: the control loop. A machine whose supervisor has died while
-// something of it still lives is listed as stopping, and waits for Terminate.
+// When to launch, and when to end: the control loop. (A machine whose supervisor has died while
+// something of it still lives is listed as stopping, and List kills that something: nothing else
+// would, on the rung none.)
 package local

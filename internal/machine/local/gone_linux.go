@@ -13,8 +13,9 @@ import (
 
 // sight is what is to be seen of a machine.
 type sight struct {
-	state  dayfly.MachineState
-	reason string
+	state    dayfly.MachineState
+	reason   string
+	orphaned bool // something lives, and no supervisor
 }
 
 // look observes the machine, and takes and changes nothing. The order of the looks matters: a
@@ -41,7 +42,7 @@ func (f folder) look() (sight, error) {
 		return sight{}, err
 	}
 	if rest != "" {
-		return sight{state: dayfly.MachineStopping, reason: rest}, nil
+		return sight{state: dayfly.MachineStopping, reason: rest, orphaned: true}, nil
 	}
 	reason := f.closedReason()
 	if !closed {

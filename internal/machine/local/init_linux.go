@@ -199,8 +199,8 @@ func (f *first) expire() {
 	f.mu.Lock()
 	f.end.Expired, f.polite = true, false
 	f.mu.Unlock()
-	f.kill(unix.SIGKILL)
 	time.AfterFunc(time.Second, func() { os.Exit(1) })
+	f.kill(unix.SIGKILL)
 }
 
 // reap waits for the job's first process, ends what it left behind, and waits for that too.
@@ -232,7 +232,7 @@ func (f *first) jobEnded(ws unix.WaitStatus) {
 		time.AfterFunc(f.grace, func() { f.kill(unix.SIGKILL) })
 		return
 	}
-	f.kill(unix.SIGKILL)
+	go f.kill(unix.SIGKILL) // it may take until all are reaped, which is its caller's work
 }
 
 // measure takes what the job used, and has the last word on how it ended.

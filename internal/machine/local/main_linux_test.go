@@ -9,7 +9,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +30,10 @@ func TestMain(m *testing.M) {
 			os.Exit(local.Init(os.Args[3:]))
 		case "supervise":
 			os.Exit(supervise(os.Args[3:]))
+		case "reboot":
+			os.Exit(reboot(os.Args[3]))
+		case "zombie":
+			zombie()
 		case "launch":
 			os.Exit(launcher(os.Args[3:]))
 		}
@@ -70,7 +77,7 @@ func work(ctx context.Context, w local.Work) error {
 	if err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(to, "log"))
+	log, err := os.OpenFile(filepath.Join(to, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -80,6 +87,11 @@ func work(ctx context.Context, w local.Work) error {
 		_, _ = io.Copy(log, in)
 		_ = log.Close()
 	}()
+	if from := w.Spec.Task.Env["TEST_PUT"]; from != "" {
+		if err := put(from, filepath.Join(w.Dir, "work", "reboot")); err != nil {
+			return err
+		}
+	}
 	var o outcome
 	p, err := w.Sandbox.Start(ctx, machine.Command{
 		Script: w.Spec.Task.Script, Env: environment(w), Output: out,
@@ -174,3 +186,34 @@ func launcher(args []string) int {
 	fmt.Println(m.ID, m.State)
 	return 0
 }
+
+// put copies a program into a job's working directory.
+func put(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o755)
+}
+
+// reboot is run as a job, in a process namespace of its own and nowhere else.
+func reboot(how string) int {
+	if b, err := os.ReadFile("/proc/1/cmdline"); err != nil || !strings.HasPrefix(string(b), "dayfly\x00agent\x00init\x00") {
+		return 3 // never on a host
+	}
+	cmd := map[string]int{"restart": unix.LINUX_REBOOT_CMD_RESTART, "halt": unix.LINUX_REBOOT_CMD_HALT, "poweroff": unix.LINUX_REBOOT_CMD_POWER_OFF}[how]
+	if err := unix.Reboot(cmd); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return 1
+}
+
+// zombie is a process whose first thread has ended: /proc calls it a zombie, and it lives.
+func zombie() {
+	go func() { time.Sleep(time.Hour) }()
+	runtime.LockOSThread()
+	fmt.Println(unix.Gettid() == os.Getpid())
+	_, _, _ = unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -66,8 +66,8 @@ func (p *Provider) MachineID(s machine.Spec) dayfly.MachineID { return idOf(s.To
 // certainly was. A token that was ended before it was ever launched gives machine.ErrGone.
 func (p *Provider) Launch(ctx context.Context, s machine.Spec) (dayfly.Machine, error) {
 	f := p.folder(s.Token)
-	if err := check(s); err != nil {
-		return dayfly.Machine{}, err
+	if err := errors.Join(check(s), ctx.Err()); err != nil {
+		return dayfly.Machine{}, fmt.Errorf("launch machine %s: %w", s.Token, err)
 	}
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		started, err1 := f.has(fileStarted)
@@ -222,7 +222,8 @@ func (f folder) lastWords() string {
 	return text
 }
 
-// List shows every machine of the folder. It is complete unless a folder could not be read.
+// List shows every machine of the folder. It is complete unless a folder could not be read. Where a
+// supervisor has died before its machine it does what the supervisor would have done at its end.
 func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 	entries, err := os.ReadDir(p.cfg.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -240,7 +241,7 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 		if !e.IsDir() || !tokenForm.MatchString(e.Name()) {
 			continue // not a machine's folder
 		}
-		m, err := p.see(p.folder(e.Name()))
+		m, err := p.see(ctx, p.folder(e.Name()))
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // forgotten just now
 		case err != nil:
@@ -255,10 +256,17 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 	return l, errors.Join(errs...)
 }
 
-func (p *Provider) see(f folder) (dayfly.Machine, error) {
+func (p *Provider) see(ctx context.Context, f folder) (dayfly.Machine, error) {
 	s, err := f.look()
 	if err != nil {
 		return dayfly.Machine{}, err
+	}
+	if s.orphaned {
+		short, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if err := f.kill(short); err != nil {
+			p.cfg.Log.Warn("end what a dead supervisor left", "machine", f.token(), "error", err)
+		}
 	}
 	m, err := f.machineOf()
 	m.State, m.Reason = s.state, s.reason

@@ -219,7 +219,9 @@ func (s *supervisor) work(ctx context.Context, work func(context.Context, Work) 
 	if s.launch.Way == wayGroup {
 		w.InsideWork, w.InsideResults = filepath.Join(scratch, "work"), filepath.Join(scratch, "results")
 	}
-	return work(ctx, w)
+	err := work(ctx, w)
+	w.SetPhase("done")
+	return err
 }
 
 // leave ends and removes everything, and only then says that it is over.
