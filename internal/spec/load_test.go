@@ -18,7 +18,7 @@ func load(t *testing.T, text string) *spec.File {
 	t.Helper()
 	f, err := spec.Load("job.yaml", []byte(text))
 	if err != nil {
-		t.Fatalf("load:\n%s\n%v", text, err)
+		t.Fatalf("load:\n%.2000s\n%v", text, err)
 	}
 	return f
 }

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -9,10 +10,19 @@ import (
 // there. What follows decides by the look of the text alone what is not shown, so that it works for a
 // text that is not YAML too; hideKey adds what only the parsed file can know. When in doubt, hide.
 
-var (
-	lineKey   = regexp.MustCompile(`^\s*["']?([A-Za-z0-9_.-]+)["']?\s*:(\s|$)`)
-	sensitive = regexp.MustCompile(`(?i)secret|passw|token|credential|api_?key|private_?key|access_?key`)
-)
+var lineKey = regexp.MustCompile(`^\s*["']?([A-Za-z0-9_.-]{1,200})["']?\s*:(\s|$)`)
+
+// isSensitive tells whether a key looks like the name of a secret.
+func isSensitive(key string) bool {
+	if len(key) < 5 {
+		return false
+	}
+	key = strings.ToLower(key)
+	return slices.ContainsFunc([]string{
+		"secret", "passw", "token", "credential",
+		"apikey", "api_key", "api-key", "privatekey", "private_key", "private-key", "accesskey", "access_key", "access-key",
+	}, func(word string) bool { return strings.Contains(key, word) })
+}
 
 // isSecrets tells whether a key is secrets:, or a slip for it.
 func isSecrets(key string) bool {
@@ -54,7 +64,7 @@ func (h *hider) line(line string) int {
 		}
 		key := wordBefore(line[:i])
 		all := isSecrets(key)
-		if all || sensitive.MatchString(key) {
+		if all || isSensitive(key) {
 			*h = hider{inside: true, all: all, indent: indent, child: -1, open: brackets(line[i:])}
 			return i + 1
 		}
@@ -131,6 +141,12 @@ func (s *source) hideKey(key, next span) {
 	if next.line > 0 && next.col > 1 && strings.TrimSpace(s.lines[next.line-1][:s.offset(next.line, next.col)]) != "" {
 		s.hide(next.line, 0) // the value ends in the line of the next key
 	}
+}
+
+// conceal hides a value that may be a secret though its key does not say so.
+func (r *reader) conceal(v value) {
+	at := r.scalarSpan(v.n)
+	r.src.hide(at.line, r.src.offset(at.line, at.col))
 }
 
 func (s *source) hide(line, from int) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -119,7 +120,7 @@ func (r *reader) syntax(err error) {
 	if le.Mark.Line == 0 {
 		at = r.clamp(span{le.ContextMark.Line, le.ContextMark.Column, 1})
 	}
-	problem, hint := r.explainSyntax(le.Message, le.ContextMsg, &at)
+	problem, hint := r.explainSyntax(le, &at)
 	rule := RuleSyntax
 	if strings.HasPrefix(le.Message, "exceeded max depth") {
 		rule = RuleLimit
@@ -128,53 +129,48 @@ func (r *reader) syntax(err error) {
 }
 
 // explainSyntax says in plain words what the library found, and may move to a better place.
-func (r *reader) explainSyntax(message, context string, at *span) (problem, hint string) {
+func (r *reader) explainSyntax(e *yaml.LoadError, at *span) (problem, hint string) {
 	line := r.src.lines[at.line-1]
 	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 	if i := strings.IndexByte(indent, '\t'); i >= 0 {
 		*at = span{at.line, i + 1, 1}
 		return "a tab is used to indent", "YAML is indented with blanks only"
 	}
-	has := func(s string) bool { return strings.Contains(message, s) }
+	began := r.clamp(span{e.ContextMark.Line, e.ContextMark.Column, 1})
+	rest := r.src.rest(*at)
+	has := func(s string) bool { return strings.Contains(e.Message, s) }
+	within := func(s string) bool { return strings.Contains(e.ContextMsg, s) }
 	switch {
 	case has("mapping values are not allowed"):
-		return "a second colon: text that holds \": \" needs quotes, and a key cannot stand here", "put the text between quotes, or write it in a block below \"|\"; or mend the indentation"
-	case has("found character that cannot start any token"):
-		rest := []rune(r.src.rest(*at))
-		if len(rest) > 0 && rest[0] == '\t' {
-			return "a tab stands where a value should begin", "use blanks"
+		if oneWord.MatchString(strings.TrimSuffix(line, rest)) {
+			return "a key cannot stand here", "mend the indentation: the line before is not one that keys can stand below"
 		}
-		if len(rest) > 0 {
-			return fmt.Sprintf("text cannot begin with %q", rest[0]), "put it between quotes"
-		}
+		return "text that holds a colon and a blank needs quotes", "put the text between quotes, or write it in a block below \"|\""
+	case has("cannot start any token") && strings.HasPrefix(rest, "\t"):
+		return "a tab stands where a value should begin", "use blanks"
+	case has("cannot start any token") && rest != "":
+		return fmt.Sprintf("text cannot begin with %q", []rune(rest[:min(len(rest), 4)])[0]), "put it between quotes"
 	case has("did not find expected key"), has("did not find expected '-' indicator"):
 		return "this fits neither the line above nor a new key", "mend the indentation or the quotes of the lines before"
 	case has("could not find expected ':'"):
 		return "a key without a colon", "write key: value"
-	case has("unexpected end of stream"):
-		return "text between quotes does not end", "close the quotes that began at line " + fmt.Sprint(lastQuote(r.src.lines, at.line))
+	case has("unexpected end of stream") && within("quoted"):
+		*at = began
+		return "text between quotes does not end", "close the quotes that begin here"
 	case has("exceeded max depth"):
 		return fmt.Sprintf("lists and mappings stand more than %d deep inside one another", MaxDepth), ""
-	case strings.Contains(context, "flow sequence"), strings.Contains(context, "flow mapping"), strings.Contains(context, "flow node"):
-		return "a list [...] or mapping {...} is not closed, or a comma is missing in it", "close it, and put commas between what stands in it"
-	case has("unknown escape"), has("escape code"), has("did not find expected hexdecimal number"):
-		return "an escape that YAML does not know", "use single quotes where \\ means itself"
+	case within("flow sequence"), within("flow mapping"), within("flow node"):
+		return "a list [...] or mapping {...} is not closed, or a comma is missing in it", fmt.Sprintf("look from line %d on", began.line)
+	case has("unknown escape"), has("escape code"), has("expected hexadecimal"):
+		return "an escape that YAML does not know", "use single quotes, where \\ means itself"
+	case e.ContextMsg != "":
+		return e.Message + " (" + e.ContextMsg + ")", ""
 	}
-	if context != "" {
-		return message + " (" + context + ")", ""
-	}
-	return message, ""
+	return e.Message, ""
 }
 
-// lastQuote is the last line at or before the given one that opens quotes which it does not close.
-func lastQuote(lines []string, line int) int {
-	for i := min(line, len(lines)); i > 0; i-- {
-		if strings.Count(lines[i-1], `"`)%2 == 1 || strings.Count(lines[i-1], `'`)%2 == 1 {
-			return i
-		}
-	}
-	return line
-}
+// oneWord is a line up to the colon behind its first key.
+var oneWord = regexp.MustCompile(`^\s*["']?[A-Za-z0-9_.-]+["']?$`)
 
 // isNull tells whether a value is absent: nothing, ~ or null without quotes.
 func isNull(n *yaml.Node) bool {

@@ -347,7 +347,7 @@ func (r *reader) unknown(in value, key *yaml.Node) {
 // the sign.
 func showKey(name string) string {
 	shown := clip(name, 40)
-	if sensitive.MatchString(name) || isSecrets(wordBefore(name)) {
+	if isSensitive(shown) || isSecrets(wordBefore(shown)) {
 		return keyWord.FindString(shown)
 	}
 	return shown

@@ -75,15 +75,18 @@ func writeSource(w textWriter, e *Error) {
 		return
 	}
 	digits := len(strconv.Itoa(e.Line))
-	// All lines are cut on the left by as much as the last one needs, so that columns stay in line.
 	cut := 0
 	if e.Column > widest*3/4 {
 		cut = e.Column - widest/2
 	}
-	for i, line := range e.Source {
-		fmt.Fprintf(w, "  %*d | %s\n", digits, e.Line-len(e.Source)+1+i, window(line, cut))
+	lines := e.Source
+	if cut > 0 {
+		lines = lines[len(lines)-1:] // little would be left of the others
 	}
-	last := []rune(window(e.Source[len(e.Source)-1], cut))
+	for i, line := range lines {
+		fmt.Fprintf(w, "  %*d | %s\n", digits, e.Line-len(lines)+1+i, window(line, cut))
+	}
+	last := []rune(window(lines[len(lines)-1], cut))
 	at := min(max(e.Column-1-cut, 0), len(last))
 	if cut > 0 {
 		at = min(at+1, len(last)) // the mark that says something is cut

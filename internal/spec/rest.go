@@ -38,6 +38,7 @@ func (r *reader) notify(v value, j *dayfly.Job) {
 	if v, ok := f.get("slack"); ok {
 		// The address of a Slack webhook is a secret, so it is not repeated.
 		if n.Slack, ok = r.text(v); ok && !slackName.MatchString(n.Slack) {
+			r.conceal(v)
 			r.bad(v, `name the channel, such as "#ops"; the token stands in the settings`, "%s is not the name of a Slack channel", v.name())
 		}
 	}
@@ -60,8 +61,10 @@ func (r *reader) webhook(v value) string {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Scheme != "https" || u.Hostname() == "":
+		r.conceal(v)
 		r.bad(v, "for example https://example.org/hook", "%s is not an https address", v.name())
 	case u.User != nil:
+		r.conceal(v)
 		r.bad(v, "requests are signed; remove what stands before the @", "%s holds a user or password", v.name())
 	}
 	return s

@@ -20,7 +20,7 @@ var (
 	digits     = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 	decimal    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 	numeric    = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9][0-9_.]*([eE][-+]?[0-9]*)?|0[xXoObB][0-9A-Fa-f_]*|\.(inf|Inf|INF))$|^\.(nan|NaN|NAN)$`)
-	durations  = regexp.MustCompile(`^(?:([0-9]{1,12})d)?(?:([0-9]{1,12})h)?(?:([0-9]{1,12})m)?(?:([0-9]{1,12})s)?$`)
+	durations  = regexp.MustCompile(`^(?:([0-9]{1,18})d)?(?:([0-9]{1,18})h)?(?:([0-9]{1,18})m)?(?:([0-9]{1,18})s)?$`)
 	sizes      = regexp.MustCompile(`^([0-9]{1,15})(B|[kKMGT]B|[KMGT]iB)$`)
 	bareSize   = regexp.MustCompile(`^([0-9]+)([kKMGT])(i?)$`)
 	fraction   = regexp.MustCompile(`^[0-9]+\.[0-9]+[dhms]`)
@@ -119,6 +119,10 @@ func oddNumber(s string) string {
 		return "write out all digits, without an exponent"
 	case strings.HasPrefix(s, "+"):
 		return "write it without +"
+	case strings.ContainsAny(s, "nN"):
+		return "write a number"
+	case strings.HasPrefix(s, "."), strings.HasPrefix(s, "-."), strings.HasSuffix(s, "."):
+		return "write digits on both sides of the point"
 	case len(s) > 1 && s[0] == '0' && s[1] != '.':
 		return "write it without a leading 0: programs disagree on whether that is octal"
 	}
@@ -151,11 +155,11 @@ func (r *reader) numeral(v value, want string) (string, bool) {
 		r.wrong(v, want, "")
 	case !isPlain(v.n):
 		hint := ""
-		if decimal.MatchString(s) {
+		if len(s) < 400 && decimal.MatchString(s) {
 			hint = "write it without quotes: " + clip(s, 40)
 		}
 		r.wrong(v, want, hint)
-	case decimal.MatchString(s):
+	case len(s) < 400 && decimal.MatchString(s):
 		return s, true
 	case looksNumeric(s):
 		r.bad(v, oddNumber(s), "%s is %s, which programs do not agree on", v.name(), clip(s, 40))
@@ -189,13 +193,16 @@ func (r *reader) duration(v value, least, most time.Duration) (dayfly.Seconds, b
 // parseDuration reads whole days, hours, minutes and seconds, in that order. Lengths that do not fit
 // are the longest there is.
 func parseDuration(s string) (d time.Duration, hint string, ok bool) {
+	if len(s) > 100 {
+		return 0, durationHint(""), false
+	}
 	m := durations.FindStringSubmatch(s)
 	if m == nil || s == "" {
 		return 0, durationHint(s), false
 	}
 	total := 0.0
 	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
-		n, _ := strconv.ParseInt(m[i+1], 10, 64) // empty is 0, and 12 digits fit
+		n, _ := strconv.ParseInt(m[i+1], 10, 64) // empty is 0, and 18 digits fit
 		total += float64(n) * unit.Seconds()
 		d += time.Duration(n) * unit
 	}
@@ -248,6 +255,7 @@ func (r *reader) size(v value, least, most int64) (int64, bool) {
 		r.wrong(v, wantSize+" such as 4GiB", "")
 		return 0, false
 	}
+	s = clip(s, 100)
 	m := sizes.FindStringSubmatch(s)
 	if m == nil {
 		r.bad(v, sizeHint(s), "%s is %q, not a size such as 512MiB or 4GiB", v.name(), clip(s, 40))
@@ -340,7 +348,7 @@ func (r *reader) dollars(v value) (string, bool) {
 		r.wrong(v, wantMoney, "")
 		return "", false
 	}
-	if !money.MatchString(s) {
+	if len(s) > 20 || !money.MatchString(s) {
 		r.bad(v, "write dollars and cents, such as 2.00", "%s is %q, not an amount of US dollars", v.name(), clip(s, 40))
 		return "", false
 	}

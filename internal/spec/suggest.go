@@ -38,6 +38,9 @@ func nearest(given string, words []string) string {
 	given = snake(given)
 	best, bestDistance := "", 1+max(1, len(given)/3)
 	for _, word := range words {
+		if len(word) > 2 && strings.HasPrefix(given, word) {
+			return word // integer is int, boolean is bool
+		}
 		if d := distance(given, word); d < bestDistance && d < max(len(word), 2) {
 			best, bestDistance = word, d
 		}
@@ -79,7 +82,7 @@ var synonyms = map[string]map[string]string{
 		"time_limit": "timeout", "max_runtime": "timeout", "max_duration": "timeout", "active_deadline_seconds": "timeout", "duration": "timeout",
 		"notifications": "notify", "alerts": "notify", "on_failure": "notify", "email": "notify", "mail": "notify",
 		"id": "name", "job": "name", "job_name": "name", "parameters": "params", "inputs": "params", "arguments": "params",
-		"userdata": "user_data", "retention": "keep", "file": "files", "copy": "files", "upload": "files", "mounts": "files", "include": "files",
+		"userdata": "user_data", "password": "secrets", "passwords": "secrets", "credentials": "secrets", "tokens": "secrets", "retention": "keep", "file": "files", "copy": "files", "upload": "files", "mounts": "files", "include": "files",
 		"provider": "machine.on", "docker": "machine.on", "resources": "machine", "runs_on": "machine.on", "instance": "machine.type", "instance_type": "machine.type",
 		"cpus": "machine.cpu", "vcpu": "machine.cpu", "ram": "machine.memory", "mem": "machine.memory", "ami": "machine.image",
 		"region": "machine.regions", "spot": "machine.market", "max_machines": "limit.machines", "limits": "limit", "before": "setup", "install": "setup", "prepare": "setup",
@@ -112,7 +115,7 @@ var foreign = map[string]string{
 	"working_directory": "a job begins in a directory of its own with its files; use cd in run",
 	"workdir":           "a job begins in a directory of its own with its files; use cd in run",
 	"cwd":               "a job begins in a directory of its own with its files; use cd in run",
-	"<<":                "merge keys are not used here; write the keys out",
+	"<<":                "write the keys out",
 }
 
 // suggestKey says what to write instead of an unknown key in a mapping.
@@ -137,7 +140,7 @@ func suggestKey(t table, parent, key string) string {
 		}
 		return fmt.Sprintf("%q stands at the top of the file", path)
 	}
-	if len(siblings) <= 8 && len(siblings) > 0 {
+	if len(siblings) <= 12 && len(siblings) > 0 {
 		return "keys here are " + strings.Join(siblings, ", ")
 	}
 	return ""

@@ -123,6 +123,7 @@ func (d due) expression(v value, s *dayfly.Schedule, zone *time.Location) {
 	if !ok {
 		return
 	}
+	text = strings.TrimRight(text, "\n") // of a block
 	parsed, err := schedule.Parse(text, schedule.Options{Location: zone, Anchor: s.Anchor, Key: string(d.job.Name)})
 	if err != nil {
 		d.r.refused(v, err)

@@ -92,7 +92,7 @@ func (r *reader) machinePlace(f fields, m *dayfly.MachineChoice) {
 		if v.n.Kind == yaml.SequenceNode {
 			m.Type = r.names(v, 20, typeName, "an instance type such as c8g.large")
 		} else if s, ok := r.text(v); ok {
-			if !typeName.MatchString(s) {
+			if len(s) > 63 || !typeName.MatchString(s) {
 				r.bad(v, "", "%q is not an instance type such as c8g.large", clip(s, 40))
 			}
 			m.Type = []string{s}
@@ -129,7 +129,7 @@ func (r *reader) names(v value, most int, form *regexp.Regexp, like string) []st
 		s, ok := r.text(item)
 		switch {
 		case !ok:
-		case !form.MatchString(s) || len(s) > 63:
+		case len(s) > 63 || !form.MatchString(s):
 			r.bad(item, "", "%q is not %s", clip(s, 40), like)
 		case slices.Contains(out, s):
 			r.fault(RuleDuplicate, item.path, r.spanOf(item), s+" is named twice", "remove one of them")
