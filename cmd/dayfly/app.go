@@ -1,0 +1,149 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// app is one call of the program: what it was given, and what its commands share.
+type app struct {
+	env    []string
+	in     io.Reader
+	out    io.Writer // data
+	err    io.Writer // messages
+	outTTY bool
+	errTTY bool
+	colour bool
+	now    func() time.Time
+
+	data string // --data
+	what string // the command, such as "dayfly run"
+	home *home  // the data directory, once a command has asked for it
+}
+
+func newApp(env []string, stdin io.Reader, stdout, stderr io.Writer) *app {
+	a := &app{env: env, in: stdin, out: stdout, err: stderr, now: time.Now}
+	a.outTTY, a.errTTY = isTerminal(stdout), isTerminal(stderr)
+	a.colour = a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
+	return a
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// getenv is the value of a variable of the environment the program was given; the last one holds.
+func (a *app) getenv(name string) string {
+	v, _ := a.lookup(name)
+	return v
+}
+
+func (a *app) lookup(name string) (value string, ok bool) {
+	for _, kv := range a.env {
+		if k, v, _ := strings.Cut(kv, "="); k == name {
+			value, ok = v, true
+		}
+	}
+	return value, ok
+}
+
+// say writes a message for people.
+func (a *app) say(format string, args ...any) {
+	fmt.Fprintf(a.err, format+"\n", args...)
+}
+
+// warn writes a warning.
+func (a *app) warn(format string, args ...any) {
+	fmt.Fprintln(a.err, clean(fmt.Sprintf("warning: "+format, args...)))
+}
+
+// logger is for what a command did not cause and a person should know all the same.
+func (a *app) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+func (a *app) close() {
+	if a.home != nil {
+		a.home.close()
+	}
+}
+
+const about = `dayfly runs jobs on a schedule, each run on a machine that is made for it and gone after it.
+
+A job is a YAML file: what to run, when, and on what machine. "dayfly run FILE" runs it once,
+"dayfly apply DIR" makes its schedule known, "dayfly serve" keeps to it.
+
+Data goes to stdout, messages to stderr. The data directory is --data DIR, or else DAYFLY_DATA,
+or else $XDG_DATA_HOME/dayfly, or else ~/.local/share/dayfly; it is made when it is missing.`
+
+// root is the whole command line.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "dayfly", Short: "Runs jobs on a schedule, each run on a machine of its own", Long: about,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, args[0])
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SuggestionsMinimumDistance = 2
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%s", err) })
+	root.PersistentFlags().StringVar(&a.data, "data", "", "the data `DIR`ectory (default: DAYFLY_DATA, or else the XDG directory)")
+	root.SetUsageTemplate(root.UsageTemplate() + "\nExit codes:\n" + exitCodes())
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.what = cmd.CommandPath() }
+	root.AddCommand(
+		a.validateCommand(), a.nextCommand(), a.applyCommand(), a.rmCommand(), a.runCommand(), a.psCommand(),
+		a.logsCommand(), a.resultsCommand(), a.cancelCommand(), a.retryCommand(), a.historyCommand(),
+		a.machinesCommand(), a.sweepCommand(), a.serveCommand(), a.agentCommand(), a.versionCommand(),
+	)
+	return root
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	err := usage(cmd, "there is no command %q", name)
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		err.Hint = fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
+	}
+	return err
+}
+
+// exactly, atLeast and none check how many arguments a command was given.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage(cmd, "%s takes %s, not %d arguments", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+func atLeastOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usage(cmd, "%s takes %s", cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+func none(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(cmd, "%s takes no arguments; %q is one", cmd.CommandPath(), args[0])
+	}
+	return nil
+}

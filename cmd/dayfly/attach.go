@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// attachFlags are the flags of commands that begin a run and stay with it.
+type attachFlags struct {
+	detach, cancel, raw bool
+	exitCode, output    string
+}
+
+func (f *attachFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.detach, "detach", false, "return as soon as the request is durable and somebody acts on it")
+	cmd.Flags().BoolVar(&f.cancel, "cancel-on-interrupt", false, "on Ctrl-C cancel the run and wait for its end, instead of detaching")
+	cmd.Flags().BoolVar(&f.raw, "raw", false, "write the log to a terminal as it is")
+	cmd.Flags().StringVar(&f.exitCode, "exit-code", "outcome", "what the exit code tells: `outcome` or job (the job's own, where it ended by itself)")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text: the log; json: the run's record at the end, instead of the log; `FORM` name: the run's id")
+}
+
+func (f *attachFlags) check(cmd *cobra.Command) error {
+	switch f.output {
+	case "text", "json", "name":
+	default:
+		return usage(cmd, "-o takes text, json or name, not %q", f.output)
+	}
+	if f.exitCode != "outcome" && f.exitCode != "job" {
+		return usage(cmd, "--exit-code takes outcome or job, not %q", f.exitCode)
+	}
+	if f.detach && f.cancel {
+		return usage(cmd, "--cancel-on-interrupt is for a command that stays; --detach does not")
+	}
+	return nil
+}
+
+// attach records a request and stays with the run that it makes.
+func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(context.Context) (dayfly.Run, error), job dayfly.JobName) error {
+	w, err := a.newWatch(h)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	if err := a.makeRoom(ctx, h, job); err != nil {
+		return err
+	}
+	run, err := request(context.WithoutCancel(ctx)) // recorded or not: nobody shall wonder
+	if err != nil {
+		return err
+	}
+	h.ring()
+	w.id = run.ID
+	w.view = &checklist{w: a.err, tty: a.errTTY, marks: a.marks(), now: a.now, since: a.now()}
+	if a.errTTY {
+		w.view.usual = usual(ctx, h.store, run.Job)
+	}
+	w.view.update(run, nil)
+	if f.detach {
+		return a.detached(ctx, h, w, f)
+	}
+	if f.output == "text" {
+		line := &lineEnd{w: &pipe{a.out}, before: w.view.clear}
+		out, flush := a.logOutput(line, f.raw)
+		if a.outTTY {
+			w.view.midLine, w.view.flush = line, flush
+		}
+		w.logs = &logs{bucket: h.bucket, out: out}
+	}
+	return a.stay(ctx, h, w, f)
+}
+
+// makeRoom makes one bounded pass over the job's runs that are not ended, so that one whose machine is
+// gone long since does not stand in the way of the next.
+func (a *app) makeRoom(ctx context.Context, h *home, job dayfly.JobName) error {
+	active, err := h.store.ActiveRuns(ctx, store.Scope{Job: job})
+	if err != nil {
+		return fmt.Errorf("read active runs: %w", err)
+	}
+	if len(active) == 0 {
+		return nil
+	}
+	a.say("Looking after %s of %s first.", plural(len(active), "earlier run"), job)
+	return a.glanceOver(ctx, h, store.Scope{Job: job})
+}
+
+// stay follows the run to its end, or until an interrupt.
+func (a *app) stay(ctx context.Context, h *home, w *watch, f attachFlags) error {
+	run, err := w.until(ctx, ended)
+	if ctx.Err() != nil && f.cancel {
+		w.view.clear()
+		a.say("Cancelling %s; Ctrl-C again detaches.", w.id)
+		ctx, run, err = a.cancelAndWait(ctx, h, w)
+	}
+	w.view.clear()
+	switch {
+	case ctx.Err() != nil:
+		return a.interrupted(context.WithoutCancel(ctx), h, w.id)
+	case err != nil:
+		a.say("Run %s goes on: dayfly logs -f %s follows it.", w.id, w.id)
+		return err
+	}
+	if f.output == "json" {
+		err = writeJSON(a.out, newDetail(run))
+	} else if f.output == "name" {
+		_, err = fmt.Fprintln(a.out, run.ID)
+	}
+	if err != nil {
+		return err
+	}
+	a.sum(ctx, h, run)
+	return f.exit(run)
+}
+
+// cancelAndWait cancels the run on the first interrupt; the second ends the wait.
+func (a *app) cancelAndWait(ctx context.Context, h *home, w *watch) (context.Context, dayfly.Run, error) {
+	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	err := reconcile.Cancel(ctx, h.store, w.id, "Ctrl-C in dayfly run", a.now())
+	if err != nil && dayfly.ErrorCode(err) != dayfly.CodeRefused { // it may have ended meanwhile
+		return ctx, dayfly.Run{ID: w.id}, err
+	}
+	h.ring()
+	run, err := w.until(ctx, ended)
+	return ctx, run, err
+}
+
+// exit is the exit code of an ended run.
+func (f *attachFlags) exit(run dayfly.Run) error {
+	a := run.Attempt()
+	if a != nil && a.GoneAt.After(a.Deadline.Add(overdue)) {
+		return stillThere(run, *a)
+	}
+	byItself := run.Outcome == dayfly.Succeeded || run.Outcome == dayfly.Failed
+	code := outcomeCode(run.Outcome)
+	if f.exitCode == "job" && byItself && a != nil && a.ExitCode != nil {
+		code = *a.ExitCode
+	}
+	if code == exitOK {
+		return nil
+	}
+	return &exit{code: code}
+}
+
+// interrupted says what Ctrl-C left running, what bounds it, and how to end it.
+func (a *app) interrupted(ctx context.Context, h *home, id dayfly.RunID) error {
+	a.say("Detached from run %s.", id)
+	if run, err := h.store.Run(ctx, id); err != nil {
+		a.warn("read run %s: %s", id, err)
+	} else {
+		a.say("%s", a.bounds(run))
+	}
+	if held, _ := h.daemon(); !held {
+		a.say("No daemon is at work here: retries and collecting wait for the next command or for dayfly serve.")
+	}
+	a.say("dayfly logs -f %s follows it, dayfly cancel %s ends it.", id, id)
+	return &exit{code: exitInterrupted}
+}
+
+// bounds says by when what a run has, or will have, is gone.
+func (a *app) bounds(run dayfly.Run) string {
+	at := run.Attempt()
+	switch {
+	case run.State == dayfly.Ended:
+		return fmt.Sprintf("It has ended: %s.", spoken(string(run.Outcome)))
+	case run.State == dayfly.Due || at == nil:
+		return "It has no machine yet."
+	}
+	return fmt.Sprintf("Its machine ends by %s at the latest, its deadline, which is in %s.", instant(at.Deadline), took(at.Deadline.Sub(a.now())))
+}
+
+// detached returns as soon as somebody acts on the run: at once when a daemon does, else when its
+// machine is observed running.
+func (a *app) detached(ctx context.Context, h *home, w *watch, f attachFlags) error {
+	held, err := h.daemon()
+	if err != nil {
+		return err
+	}
+	run, err := h.store.Run(ctx, w.id)
+	if !held && err == nil {
+		run, err = w.until(ctx, up)
+	}
+	w.view.clear()
+	if ctx.Err() != nil {
+		return a.interrupted(context.WithoutCancel(ctx), h, w.id)
+	}
+	if err != nil {
+		return err
+	}
+	if !held && run.State != dayfly.Ended {
+		a.say("%s", a.bounds(run))
+		a.say("No daemon is at work here: retries and collecting wait for the next command or for dayfly serve.")
+	}
+	if f.output == "json" {
+		err = writeJSON(a.out, newDetail(run))
+	} else {
+		_, err = fmt.Fprintln(a.out, run.ID)
+	}
+	if err != nil || run.State != dayfly.Ended {
+		return err
+	}
+	return f.exit(run)
+}
+
+// sum says how an ended run went.
+func (a *app) sum(ctx context.Context, h *home, run dayfly.Run) {
+	head := fmt.Sprintf("%s in %s", a.outcome(run.Outcome), took(run.EndedAt.Sub(run.CreatedAt)))
+	at := run.Attempt()
+	if at != nil && at.ExitCode != nil {
+		head += fmt.Sprintf(", exit code %d", *at.ExitCode)
+	}
+	if run.Reason != "" {
+		head += ": " + clean(run.Reason)
+	}
+	a.say("%s", head)
+	if at == nil {
+		return
+	}
+	if len(run.Attempts) > 1 {
+		a.say("attempts: %d; what follows is of the last", len(run.Attempts))
+	}
+	a.say("phases:   %s", clean(phasesText(run, *at)))
+	if rep := at.Report; rep != nil {
+		a.sumReport(run, *rep)
+	}
+	for _, note := range at.Notes {
+		a.say("note:     %s", clean(note))
+	}
+	a.say("machine:  %s", h.farewell(ctx, run))
+}
+
+func phasesText(run dayfly.Run, at dayfly.Attempt) string {
+	all := times(run, at)
+	names := [milestones]string{"waited", "launched", "prepared", "ran", "saved", "ended"}
+	var parts []string
+	for m := range milestones {
+		if d, ok := all[m]; ok && (m != requested || d >= 100*time.Millisecond) {
+			parts = append(parts, names[m]+" "+took(d))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (a *app) sumReport(run dayfly.Run, rep dayfly.Report) {
+	used := fmt.Sprintf("CPU %s", took(rep.Usage.CPU.Duration()))
+	if rep.Usage.PeakMemory > 0 {
+		used += fmt.Sprintf(", memory at most %s", size(rep.Usage.PeakMemory))
+	}
+	a.say("used:     %s", used)
+	a.say("log:      %s, sha256 %s", size(rep.Log.Size), rep.Log.SHA256)
+	if len(rep.Results) == 0 {
+		return
+	}
+	a.say("results:  %s, stored and verified; dayfly results %s --to DIR copies them", plural(len(rep.Results), "file"), run.ID)
+	for i, r := range rep.Results {
+		if i == shownResults {
+			a.say("  and %d more", len(rep.Results)-i)
+			break
+		}
+		a.say("  %s  %s  sha256 %s", clean(r.Name), size(r.Size), r.SHA256)
+	}
+}
+
+// shownResults is how many results are named after a run; dayfly results lists them all.
+const shownResults = 20
+
+// farewell says that the machine is gone, as it was observed, after one more look.
+func (h *home) farewell(ctx context.Context, run dayfly.Run) string {
+	at := run.Attempt()
+	if at.Outcome == dayfly.Refused || at.Outcome == dayfly.Capacity {
+		return "none was made; nothing is left"
+	}
+	p, ok := h.loop.Providers[at.Provider]
+	if !ok {
+		return string(at.Machine)
+	}
+	list, err := h.list(ctx, p)
+	for _, m := range list.Machines {
+		if m.Tags.Installation == h.settings.Installation && m.Tags.Run == run.ID && m.State != dayfly.MachineTerminated {
+			err = errors.Join(err, fmt.Errorf("%s is %s", m.ID, m.State))
+		}
+	}
+	text := fmt.Sprintf("%s was observed gone at %s", at.Machine, at.GoneAt.UTC().Format("15:04:05.000Z"))
+	if err != nil {
+		return fmt.Sprintf("%s; but another look says: %s", text, clean(err.Error()))
+	}
+	return text + "; nothing is left"
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/schedule"
+	"github.com/dayfly-io/dayfly/internal/spec"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// printError says what went wrong and what to do next: error: lines, then hint: lines, all at once.
+func printError(w io.Writer, err error) {
+	if e, ok := errors.AsType[*exit](err); ok {
+		if err = e.err; err == nil {
+			return // what there was to say has been said
+		}
+	}
+	for _, err := range flatten(err) {
+		printOne(w, err)
+	}
+}
+
+func printOne(w io.Writer, err error) {
+	if file, ok := errors.AsType[*spec.Errors](err); ok {
+		_ = spec.Render(w, "text", file.List) // stderr is the last resort; nobody is left to tell
+		if file.More > 0 {
+			fmt.Fprintf(w, "error: %s: %d more errors\n", file.List[0].File, file.More)
+		}
+		return
+	}
+	if line, ok := errors.AsType[*spec.Error](err); ok {
+		_ = spec.Render(w, "text", []*spec.Error{line})
+		return
+	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(w, "error: interrupted")
+		return
+	}
+	fmt.Fprintf(w, "error: %s\n", clean(strings.TrimRight(err.Error(), "\n")))
+	if h := hint(err); h != "" {
+		fmt.Fprintf(w, "hint: %s\n", clean(h))
+	}
+}
+
+// flatten takes joined errors apart, so that each gets its own lines.
+func flatten(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range j.Unwrap() {
+			all = append(all, flatten(e)...)
+		}
+		return all
+	}
+	return []error{err}
+}
+
+// hint is the next step: the error's own, or what helps against errors of its kind.
+func hint(err error) string {
+	if h := dayfly.ErrorHint(err); h != "" {
+		return h
+	}
+	if e, ok := errors.AsType[*schedule.Error](err); ok {
+		return e.Hint
+	}
+	switch {
+	case errors.Is(err, store.ErrNewer):
+		return "use the dayfly that wrote it or a newer one, or another directory with --data DIR"
+	case errors.Is(err, store.ErrBusy):
+		return "another process is at work on this data directory; try again"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room on that disk and try again; what dayfly acknowledged before is safe"
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		return "use a directory that you may write to: --data DIR or DAYFLY_DATA"
+	}
+	return ""
+}
+
+// usage is an error in how a command was called.
+func usage(cmd *cobra.Command, format string, args ...any) *dayfly.Error {
+	return &dayfly.Error{Code: dayfly.CodeInvalid, Message: fmt.Sprintf(format, args...), Hint: cmd.CommandPath() + " --help shows how it is used"}
+}
+
+// notFound is an error about something that there is none of, with the nearest there is.
+func notFound(what, name string, known []string, hint string) error {
+	e := &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("there is no %s %q", what, name), Hint: hint}
+	if near := nearest(name, known); near != "" {
+		e.Hint = fmt.Sprintf("did you mean %s?", near)
+	}
+	return e
+}
+
+// nearest is the known word that differs least from this one, or "" when none is near.
+func nearest(word string, known []string) string {
+	best, at := "", len(word)/3+1
+	for _, k := range known {
+		if d := distance(word, k, at); d <= at && (best == "" || d < at) {
+			best, at = k, d
+		}
+	}
+	return best
+}
+
+// distance is how many letters must be changed, added or taken away to make one word the other; more
+// than limit is limit+1.
+func distance(a, b string, limit int) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal, least := row[0], i+1
+		row[0] = i + 1
+		for j := range len(b) {
+			d := diagonal
+			if a[i] != b[j] {
+				d = min(diagonal, row[j], row[j+1]) + 1
+			}
+			diagonal, row[j+1] = row[j+1], d
+			least = min(least, d)
+		}
+		if least > limit {
+			return limit + 1
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bell"
+	"github.com/dayfly-io/dayfly/internal/bucket/dir"
+	"github.com/dayfly-io/dayfly/internal/daemon"
+	"github.com/dayfly-io/dayfly/internal/machine"
+	"github.com/dayfly-io/dayfly/internal/machine/local"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/spec"
+	"github.com/dayfly-io/dayfly/internal/store"
+	"github.com/dayfly-io/dayfly/internal/store/sqlite"
+)
+
+// home is a data directory. What lies in it is opened when it is asked for.
+type home struct {
+	dir      string
+	what     string // this process is, to others that wait for it
+	settings spec.Settings
+	lookup   func(string) (string, bool)
+	now      func() time.Time
+	log      *slog.Logger
+
+	store  store.Store
+	bucket *dir.Bucket
+	loop   *reconcile.Reconciler
+}
+
+// open gives the data directory, and makes it when it is missing.
+func (a *app) open() (*home, error) {
+	if a.home != nil {
+		return a.home, nil
+	}
+	where, err := a.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	h, err := openHome(where)
+	if err != nil {
+		return nil, err
+	}
+	h.what, h.lookup, h.now, h.log = a.what, a.lookup, a.now, a.logger()
+	a.home = h
+	return h, nil
+}
+
+// dataDir is where the data directory is: the flag, the variable, or the XDG directory.
+func (a *app) dataDir() (string, error) {
+	where := cmp.Or(a.data, a.getenv("DAYFLY_DATA"))
+	if xdg := a.getenv("XDG_DATA_HOME"); where == "" && filepath.IsAbs(xdg) {
+		where = filepath.Join(xdg, "dayfly")
+	}
+	if user := a.getenv("HOME"); where == "" && user != "" {
+		where = filepath.Join(user, ".local", "share", "dayfly")
+	}
+	if where == "" {
+		return "", &dayfly.Error{
+			Code: dayfly.CodeInvalid, Message: "there is no data directory: neither --data, DAYFLY_DATA, XDG_DATA_HOME nor HOME is set",
+			Hint: "name one with --data DIR",
+		}
+	}
+	where, err := filepath.Abs(where)
+	if err != nil {
+		return "", fmt.Errorf("find the data directory: %w", err)
+	}
+	return where, nil
+}
+
+const settingsFile = "dayfly.yaml"
+
+// openHome makes the directory and its settings if they are missing, and reads them.
+func openHome(where string) (*home, error) {
+	if err := os.MkdirAll(where, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	h := &home{dir: where}
+	path := h.path(settingsFile)
+	settings, _, err := readSettings(path)
+	if err == nil && settings.Installation == "" {
+		settings, err = nameInstallation(where, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.settings = settings
+	return h, nil
+}
+
+func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
+
+// readSettings reads dayfly.yaml; one that is missing says nothing.
+func readSettings(path string) (spec.Settings, []byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return spec.Settings{}, nil, fmt.Errorf("read the settings: %w", err)
+	}
+	settings, err := spec.LoadSettings(path, text)
+	return settings, text, err
+}
+
+// nameInstallation gives a data directory the name that all its machines will carry. It is made once,
+// whoever else tries at the same time.
+func nameInstallation(where, path string) (spec.Settings, error) {
+	d, err := os.Open(where)
+	if err != nil {
+		return spec.Settings{}, fmt.Errorf("open the data directory: %w", err)
+	}
+	defer d.Close()
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
+		return spec.Settings{}, fmt.Errorf("lock the data directory: %w", err)
+	}
+	settings, text, err := readSettings(path)
+	if err != nil || settings.Installation != "" {
+		return settings, err
+	}
+	settings.Installation = rand.Text()
+	if len(text) == 0 {
+		text = settings.Marshal()
+	} else {
+		text = fmt.Appendf(text, "\ninstallation: %q\n", settings.Installation)
+	}
+	again, err := spec.LoadSettings(path, text)
+	if err != nil || again.Installation != settings.Installation {
+		return settings, &dayfly.Error{
+			Code: dayfly.CodeInvalid, Message: path + " has no installation, and none can be added to it",
+			Hint: "add this line to it: installation: " + settings.Installation, Err: err,
+		}
+	}
+	return settings, writeSynced(d, path, text)
+}
+
+// writeSynced puts a file into an open directory, whole and for good or not at all.
+func writeSynced(d *os.File, path string, text []byte) error {
+	f, err := os.CreateTemp(d.Name(), ".new-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err == nil {
+		err = d.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// Store opens the records.
+func (h *home) Store(ctx context.Context) (store.Store, error) {
+	if h.store == nil {
+		s, err := sqlite.Open(ctx, h.path("dayfly.db"), sqlite.Options{Holder: h.what, Now: h.now})
+		if err != nil {
+			return nil, err
+		}
+		h.store = s
+	}
+	return h.store, nil
+}
+
+// bucketDir is where the bucket is.
+func (h *home) bucketDir() string {
+	if h.settings.Bucket == "" {
+		return h.path("bucket")
+	}
+	if filepath.IsAbs(h.settings.Bucket) {
+		return h.settings.Bucket
+	}
+	return h.path(h.settings.Bucket)
+}
+
+// Bucket opens logs, results and archives.
+func (h *home) Bucket() (*dir.Bucket, error) {
+	if h.bucket == nil {
+		b, err := dir.Open(h.bucketDir())
+		if err != nil {
+			return nil, fmt.Errorf("open the bucket: %w", err)
+		}
+		h.bucket = b
+	}
+	return h.bucket, nil
+}
+
+// Providers opens where machines come from. Each call gives fresh ones, which share nothing.
+func (h *home) Providers() (map[string]machine.Provider, error) {
+	p, err := local.New(local.Config{
+		Dir: h.path("machines"), Args: []string{"agent", "supervise", "--data", h.dir},
+		Hidden: []string{h.dir, h.bucketDir()}, Now: h.now, Log: h.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the local machines: %w", err)
+	}
+	return map[string]machine.Provider{"local": p}, nil
+}
+
+// Loop opens the control loop with everything it needs.
+func (h *home) Loop(ctx context.Context) (*reconcile.Reconciler, error) {
+	if h.loop != nil {
+		return h.loop, nil
+	}
+	s, err := h.Store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := h.Bucket()
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.Providers()
+	if err != nil {
+		return nil, err
+	}
+	h.loop, err = reconcile.New(reconcile.Config{
+		Installation: h.settings.Installation, Store: s, Bucket: b, Providers: p,
+		Machines: h.settings.Limits.Machines, Now: h.now, Jitter: jitter, Secret: secrets(h.lookup), Log: h.log,
+	})
+	return h.loop, err
+}
+
+// ring tells everybody who waits on this data directory that something was committed. That nobody
+// hears it costs at most the second after which they look by themselves.
+func (h *home) ring() {
+	bell.Ring(h.path("bell"))
+}
+
+// daemon tells whether a daemon acts for this data directory.
+func (h *home) daemon() (bool, error) {
+	_, held, err := daemon.Holder(h.path(lockFile))
+	return held, err
+}
+
+const lockFile = "daemon.lock"
+
+func (h *home) close() {
+	var closers []io.Closer
+	if h.store != nil {
+		closers = append(closers, h.store)
+	}
+	if h.bucket != nil {
+		closers = append(closers, h.bucket)
+	}
+	for _, c := range closers {
+		_ = c.Close() // what counts was synced when it was written
+	}
+}

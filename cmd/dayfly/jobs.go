@@ -1,0 +1,250 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/archive"
+	"github.com/dayfly-io/dayfly/internal/bucket"
+	"github.com/dayfly-io/dayfly/internal/spec"
+)
+
+// jobFile is a job file that was found, and what came of reading it.
+type jobFile struct {
+	path string // as it was named or found
+	abs  string
+	file *spec.File // nil where err is not
+	err  error
+}
+
+// isJobFile tells whether a name is that of a job file.
+func isJobFile(name string) bool {
+	ext := filepath.Ext(name)
+	return (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(filepath.Base(name), ".")
+}
+
+// found is what the arguments FILE... or DIR name.
+type found struct {
+	files []jobFile
+	dirs  []string // absolute
+}
+
+// findJobs reads job files: those named, and those that lie in a directory that is named. A path that
+// cannot be looked at is an error; what is wrong with a file is the file's.
+func findJobs(paths []string) (found, error) {
+	var f found
+	var errs []error
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			errs = append(errs, missingFile(path, err))
+			continue
+		}
+		if !info.IsDir() {
+			f.files = append(f.files, readJob(path))
+			continue
+		}
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read the job files of a directory: %w", err))
+			continue
+		}
+		f.dirs = append(f.dirs, abs)
+		for _, e := range entries {
+			if !e.IsDir() && isJobFile(e.Name()) {
+				f.files = append(f.files, readJob(filepath.Join(path, e.Name())))
+			}
+		}
+	}
+	f.refuseTwins()
+	return f, errors.Join(errs...)
+}
+
+func missingFile(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("there is no file or directory %s", path), Err: err}
+	}
+	return fmt.Errorf("read a job file: %w", err)
+}
+
+// readJob reads one job file.
+func readJob(path string) jobFile {
+	j := jobFile{path: path}
+	if j.abs, j.err = filepath.Abs(path); j.err != nil {
+		return j
+	}
+	text, err := readBounded(path, spec.MaxSize+1) // one byte more than may be, so that the loader sees it
+	if err != nil {
+		j.err = err
+		return j
+	}
+	j.file, j.err = spec.Load(path, text)
+	return j
+}
+
+// readBounded reads a regular file, at most so many bytes of it. Others, such as pipes, might never end.
+func readBounded(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, missingFile(path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &dayfly.Error{Code: dayfly.CodeInvalid, Message: path + " is not a regular file"}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read a job file: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit))
+	if err != nil {
+		return nil, fmt.Errorf("read a job file: %w", err)
+	}
+	return text, nil
+}
+
+// refuseTwins makes it an error of each file after the first that it has the name of another.
+func (f *found) refuseTwins() {
+	first := map[dayfly.JobName]string{}
+	for i := range f.files {
+		j := &f.files[i]
+		if j.err != nil {
+			continue
+		}
+		name := j.file.Job.Name
+		other, ok := first[name]
+		switch {
+		case !ok:
+			first[name] = j.path
+		case other != j.path:
+			j.err = j.file.At("name", fmt.Sprintf("%q is also the name of the job in %s", name, other), "every job has a name of its own")
+		}
+	}
+}
+
+// errs is everything wrong with the files, in their order.
+func (f found) errs() error {
+	var errs []error
+	for _, j := range f.files {
+		errs = append(errs, j.err)
+	}
+	return errors.Join(errs...)
+}
+
+// served is an error for each key that this build does not serve.
+func (j jobFile) served() error {
+	var errs []error
+	for _, e := range j.file.Unserved() {
+		errs = append(errs, e)
+	}
+	return asInvalid(errs)
+}
+
+// asInvalid joins errors about a job file into one that is the caller's fault.
+func asInvalid(errs []error) error {
+	if err := errors.Join(errs...); err != nil {
+		return &exit{exitUsage, err}
+	}
+	return nil
+}
+
+// checkFiles looks whether what files: names is there, without reading it.
+func (j jobFile) checkFiles() error {
+	root, err := os.OpenRoot(filepath.Dir(j.abs))
+	if err != nil {
+		return fmt.Errorf("look for the files of job %s: %w", j.file.Job.Name, err)
+	}
+	defer root.Close()
+	var errs []error
+	for i, name := range j.file.Job.Files {
+		if _, err := root.Lstat(filepath.Clean(name)); err != nil {
+			errs = append(errs, j.file.At(fmt.Sprintf("files[%d]", i), cause(err), ""))
+		}
+	}
+	return asInvalid(errs)
+}
+
+// cause is what is wrong with a path, without the call that found it.
+func cause(err error) string {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Sprintf("%s: %s", p.Path, p.Err)
+	}
+	return err.Error()
+}
+
+// pack puts the files of a job into the bucket and notes in the job which archive they are. The same
+// files are the same archive.
+func (h *home) pack(ctx context.Context, j jobFile) (dayfly.Job, error) {
+	job := j.file.Job
+	if len(job.Files) == 0 {
+		return job, nil
+	}
+	if err := j.checkFiles(); err != nil {
+		return job, err
+	}
+	spool, err := os.CreateTemp(h.dir, ".pack-*")
+	if err != nil {
+		return job, fmt.Errorf("pack the files of job %s: %w", job.Name, err)
+	}
+	defer os.Remove(spool.Name())
+	defer spool.Close()
+	sum, err := archive.Pack(spool, filepath.Dir(j.abs), job.Files, archive.Limits{})
+	if err == nil {
+		_, err = spool.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return job, fmt.Errorf("pack the files of job %s: %w", job.Name, err)
+	}
+	job.FilesSHA256 = sum.SHA256
+	b, err := h.Bucket()
+	if err != nil {
+		return job, err
+	}
+	_, err = b.Put(ctx, dayfly.FilesKey(sum.SHA256), spool, bucket.Condition{IfAbsent: true})
+	if err != nil && !errors.Is(err, bucket.ErrExists) {
+		return job, fmt.Errorf("store the files of job %s: %w", job.Name, err)
+	}
+	return job, nil
+}
+
+// byName sorts files by the name of their job; what could not be read comes first.
+func byName(a, b jobFile) int {
+	name := func(j jobFile) dayfly.JobName {
+		if j.file == nil {
+			return ""
+		}
+		return j.file.Job.Name
+	}
+	return cmp.Or(cmp.Compare(name(a), name(b)), cmp.Compare(a.path, b.path))
+}
+
+// knownJobs are the names of all jobs, for suggestions.
+func (h *home) knownJobs(ctx context.Context) []string {
+	s, err := h.Store(ctx)
+	if err != nil {
+		return nil
+	}
+	jobs, err := s.Jobs(ctx)
+	if err != nil {
+		return nil
+	}
+	names := make([]string, len(jobs))
+	for i, j := range jobs {
+		names[i] = string(j.Name)
+	}
+	return slices.Compact(names)
+}

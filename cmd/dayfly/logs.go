@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+func (a *app) logsCommand() *cobra.Command {
+	var follow, raw bool
+	var attempt int
+	cmd := &cobra.Command{
+		Use: "logs RUN|JOB", Short: "Shows the log of a run, live while it is written",
+		Long: `Shows the log of a run; of a job, that of its latest run. While the run is active the log is what has
+come so far, up to a second old; it is not durable yet. RUN may be the beginning of an id.`,
+		Args: exactly(1, "a run or a job"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("attempt") && (attempt < 1 || follow) {
+				return usage(cmd, "--attempt is a number from 1, of a log that is not followed")
+			}
+			return a.showLogs(cmd.Context(), args[0], follow, raw, attempt)
+		},
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the run has ended")
+	cmd.Flags().BoolVar(&raw, "raw", false, "write the log to a terminal as it is")
+	cmd.Flags().IntVar(&attempt, "attempt", 0, "the log of attempt `N` (default: the last one)")
+	return cmd
+}
+
+func (a *app) showLogs(ctx context.Context, name string, follow, raw bool, attempt int) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
+		return err
+	}
+	run, err := h.run(ctx, name)
+	if err != nil {
+		return err
+	}
+	b, err := h.Bucket()
+	if err != nil {
+		return err
+	}
+	out, flush := a.logOutput(&pipe{a.out}, raw)
+	if follow && run.State != dayfly.Ended {
+		l := &logs{bucket: b, out: out, next: func(n int) { a.say("Attempt %d:", n) }}
+		return errors.Join(a.followLogs(ctx, h, l, run), flush())
+	}
+	if len(run.Attempts) == 0 {
+		a.say("Run %s has no log: it is %s, and no machine was launched.", run.ID, stateText(run))
+		return nil
+	}
+	if attempt == 0 {
+		attempt = len(run.Attempts)
+	}
+	if attempt > len(run.Attempts) {
+		return &dayfly.Error{Code: dayfly.CodeNotFound, Message: "run " + string(run.ID) + " has " + plural(len(run.Attempts), "attempt")}
+	}
+	t := &tail{bucket: b, out: out, prefix: dayfly.AttemptPrefix(run.Job, run.ID, attempt)}
+	if err := errors.Join(t.poll(ctx), flush()); err != nil {
+		return err
+	}
+	if !t.whole && run.State != dayfly.Ended {
+		a.say("Run %s is %s; this is its log so far, and not durable yet. -f follows it.", run.ID, stateText(run))
+	}
+	return nil
+}
+
+// followLogs writes the log from the first attempt under way on, and looks after the run meanwhile.
+func (a *app) followLogs(ctx context.Context, h *home, l *logs, run dayfly.Run) error {
+	if _, err := h.Loop(ctx); err != nil {
+		return err
+	}
+	w, err := a.newWatch(h)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	w.id, w.logs = run.ID, l
+	if run.State != dayfly.Due && len(run.Attempts) > 0 {
+		l.begin(run, len(run.Attempts))
+	}
+	run, err = w.until(ctx, ended)
+	if err != nil {
+		return err
+	}
+	a.say("Run %s has ended: %s.", run.ID, stateText(run))
+	return nil
+}
+
+// stateText is the outcome of an ended run, else its state, as people say it.
+func stateText(r dayfly.Run) string {
+	if r.State == dayfly.Ended {
+		return spoken(string(r.Outcome))
+	}
+	return spoken(string(r.State))
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/schedule"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// nextFlags are the flags of next.
+type nextFlags struct {
+	zone, after, job, anchor string
+	count                    int
+}
+
+// maxNext bounds --count.
+const maxNext = 100_000
+
+func (a *app) nextCommand() *cobra.Command {
+	var f nextFlags
+	cmd := &cobra.Command{
+		Use: "next JOB|FILE | next [--tz ZONE] -- EXPR", Short: "Shows when a job or an expression is due next",
+		Long: `Shows the next runs of a job, or of a job file, in its time zone and in UTC, with the schedule in words.
+
+After -- the argument is an expression: five cron fields, a macro such as @daily or @every 90m, or
+cron(...), rate(...), at(...). Then one RFC 3339 instant a line comes out, with the zone's offset; fewer
+than asked for, or none, when nothing more comes.`,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.next(cmd, args, f) },
+	}
+	cmd.Flags().StringVar(&f.zone, "tz", "UTC", "the IANA `ZONE` in which the expression is read")
+	cmd.Flags().StringVar(&f.after, "after", "", "show what comes after this `RFC3339` instant (default: now)")
+	cmd.Flags().IntVar(&f.count, "count", 5, "show `N` instants")
+	cmd.Flags().StringVar(&f.job, "job", "", "the `NAME` of the job, which fixes H in the expression")
+	cmd.Flags().StringVar(&f.anchor, "anchor", "", "the `RFC3339` instant from which @every and rate(...) count (default: 1970-01-01T00:00:00Z)")
+	return cmd
+}
+
+func (a *app) next(cmd *cobra.Command, args []string, f nextFlags) error {
+	after := a.now()
+	if f.after != "" {
+		var err error
+		if after, err = time.Parse(time.RFC3339Nano, f.after); err != nil {
+			return usage(cmd, "--after %q is not an RFC 3339 instant such as 2026-11-22T23:00:00Z", f.after)
+		}
+	}
+	if f.count < 1 || f.count > maxNext {
+		return usage(cmd, "--count is from 1 to %d, not %d", maxNext, f.count)
+	}
+	if cmd.ArgsLenAtDash() == 0 {
+		if len(args) != 1 {
+			return usage(cmd, "after -- comes one expression, not %d arguments; put it between quotes", len(args))
+		}
+		return a.nextOfText(cmd, args[0], after, f)
+	}
+	if len(args) != 1 {
+		return usage(cmd, "next takes a job, a job file, or -- and an expression")
+	}
+	for _, name := range []string{"tz", "job", "anchor"} {
+		if cmd.Flags().Changed(name) {
+			return usage(cmd, "--%s is for an expression after --; a job has its own", name)
+		}
+	}
+	return a.nextOfJob(cmd.Context(), args[0], after, f.count)
+}
+
+// nextOfText prints the next instants of an expression.
+func (a *app) nextOfText(cmd *cobra.Command, text string, after time.Time, f nextFlags) error {
+	o := schedule.Options{Key: f.job}
+	var err error
+	if f.anchor != "" {
+		if o.Anchor, err = time.Parse(time.RFC3339Nano, f.anchor); err != nil {
+			return usage(cmd, "--anchor %q is not an RFC 3339 instant such as 2026-01-01T00:30:00Z", f.anchor)
+		}
+	}
+	if f.job != "" && !dayfly.JobName(f.job).Valid() {
+		return usage(cmd, "--job %q is not the name of a job", f.job)
+	}
+	if o.Location, err = schedule.LoadLocation(f.zone); err != nil {
+		return refusedText("", err)
+	}
+	s, err := schedule.Parse(text, o)
+	if err != nil {
+		return refusedText(text, err)
+	}
+	for _, w := range s.Warnings() {
+		a.warn("%s", w)
+	}
+	return a.printInstants(s.Next, after, f.count)
+}
+
+func (a *app) printInstants(next func(time.Time) (time.Time, bool), after time.Time, count int) error {
+	for range count {
+		t, ok := next(after)
+		if !ok {
+			return nil
+		}
+		if _, err := fmt.Fprintln(a.out, t.Format(time.RFC3339)); err != nil {
+			return err
+		}
+		after = t
+	}
+	return nil
+}
+
+// refusedText is an expression that was refused, with a caret under what is wrong with it.
+func refusedText(text string, err error) error {
+	e, ok := errors.AsType[*schedule.Error](err)
+	if !ok {
+		return &exit{exitUsage, err}
+	}
+	message := e.Error()
+	if shown := clean(text); e.Len > 0 && shown == text {
+		message += "\n  " + text + "\n  " + strings.Repeat(" ", e.Offset) + strings.Repeat("^", e.Len)
+	}
+	return &dayfly.Error{Code: dayfly.CodeInvalid, Message: message, Hint: e.Hint, Err: err}
+}
+
+// nextOfJob prints the next runs of a job or a job file.
+func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, count int) error {
+	job, rec, err := a.jobOf(ctx, name)
+	if err != nil {
+		return err
+	}
+	set, err := reconcile.Slots(job)
+	if err != nil {
+		return refusedText("", err)
+	}
+	if len(job.Schedules) == 0 {
+		a.say("Job %s has no schedule; it runs when it is asked to: dayfly run %s", job.Name, name)
+		return nil
+	}
+	fmt.Fprintf(a.out, "%s: %s\n", job.Name, set.Describe())
+	for _, m := range set.Members() {
+		for _, w := range m.Schedule.Warnings() {
+			a.warn("%s", w)
+		}
+	}
+	switch {
+	case rec == nil:
+	case rec.Paused != "":
+		a.warn("the job is paused: %s", rec.Paused)
+	case !rec.Scheduled:
+		a.warn("the job was not applied; nothing runs by this schedule until dayfly apply %s", rec.Source)
+	}
+	zone, err := schedule.LoadLocation(job.Timezone)
+	if err != nil {
+		return refusedText("", err)
+	}
+	lines := [][]string{{job.Timezone, "UTC", ""}}
+	for t := after; len(lines) <= count; {
+		var ok bool
+		if t, ok = set.Next(t); !ok {
+			break
+		}
+		lines = append(lines, []string{t.In(zone).Format("Mon 2006-01-02 15:04:05 -07:00"), instant(t), when(t, a.now())})
+	}
+	if len(lines) == 1 {
+		a.say("Nothing more comes.")
+		return nil
+	}
+	return writeTable(a.out, lines)
+}
+
+// jobOf gives the job that a FILE or JOB argument names, and its record if it is known by name.
+func (a *app) jobOf(ctx context.Context, name string) (dayfly.Job, *store.Job, error) {
+	if namesFile(name) {
+		j := readJob(name)
+		if j.err != nil {
+			return dayfly.Job{}, nil, j.err
+		}
+		a.advise(j)
+		return j.file.Job, nil, nil
+	}
+	h, err := a.open()
+	if err != nil {
+		return dayfly.Job{}, nil, err
+	}
+	rec, err := h.job(ctx, name)
+	if err != nil {
+		return dayfly.Job{}, nil, err
+	}
+	job, err := h.store.Version(ctx, rec.Version)
+	if err != nil {
+		return dayfly.Job{}, nil, fmt.Errorf("read job %s: %w", name, err)
+	}
+	return job, &rec, nil
+}
+
+// job gives the record of a job.
+func (h *home) job(ctx context.Context, name string) (store.Job, error) {
+	s, err := h.Store(ctx)
+	if err != nil {
+		return store.Job{}, err
+	}
+	rec, err := s.Job(ctx, dayfly.JobName(name))
+	if errors.Is(err, store.ErrNotFound) {
+		return rec, notFound("job", name, h.knownJobs(ctx), "dayfly ps --jobs lists the jobs; a file is named with its ending, such as "+name+".yaml")
+	}
+	if err != nil {
+		return rec, fmt.Errorf("read job %s: %w", name, err)
+	}
+	return rec, nil
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+func (a *app) psCommand() *cobra.Command {
+	var jobs bool
+	cmd := &cobra.Command{
+		Use: "ps", Short: "Lists the runs under way, or the jobs", Args: none,
+		Long: "Lists the runs that are not ended, with what each is at; with --jobs the jobs and when they are due next.",
+	}
+	var output *string
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if jobs {
+			return a.psJobs(cmd.Context(), *output)
+		}
+		return a.ps(cmd.Context(), *output)
+	}
+	output = outputFlag(cmd)
+	cmd.Flags().BoolVar(&jobs, "jobs", false, "list the jobs instead")
+	return cmd
+}
+
+// activeRun is a run under way, with its machine as far as that is listed.
+type activeRun struct {
+	runRecord
+	Phase    string `json:"phase"`
+	Deadline stamp  `json:"deadline"`
+
+	run dayfly.Run
+}
+
+func (a *app) ps(ctx context.Context, output string) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
+		return err
+	}
+	loop, err := h.Loop(ctx)
+	if err != nil {
+		return err
+	}
+	runs, err := loop.Store.ActiveRuns(ctx, store.Scope{})
+	if err != nil {
+		return fmt.Errorf("read active runs: %w", err)
+	}
+	rows := make([]activeRun, len(runs))
+	byToken := a.machinesByToken(ctx, h)
+	for i, r := range runs {
+		rows[i] = activeRun{runRecord: newRecord(r), run: r}
+		if at := r.Attempt(); at != nil && r.State != dayfly.Due {
+			rows[i].Phase = byToken[at.Token].Phase
+			rows[i].Deadline = stamp(at.Deadline)
+		}
+	}
+	return a.activeList().show(a, output, allOf(rows))
+}
+
+// machinesByToken is what all providers list, as far as they can.
+func (a *app) machinesByToken(ctx context.Context, h *home) map[string]dayfly.Machine {
+	all := map[string]dayfly.Machine{}
+	for name, p := range h.loop.Providers {
+		list, err := h.list(ctx, p)
+		if err != nil {
+			a.warn("list machines on %s: %s", name, err)
+		}
+		for _, m := range list.Machines {
+			if m.Tags.Installation == h.settings.Installation {
+				all[m.Tags.Token] = m
+			}
+		}
+	}
+	return all
+}
+
+func (a *app) activeList() listing[activeRun] {
+	attempt := func(f func(dayfly.Attempt) string) func(activeRun) string {
+		return func(r activeRun) string {
+			if at := r.run.Attempt(); at != nil && r.run.State != dayfly.Due {
+				return f(*at)
+			}
+			return ""
+		}
+	}
+	return listing[activeRun]{
+		columns: []column[activeRun]{
+			{head: "RUN", cell: func(r activeRun) string { return string(r.ID) }},
+			{head: "STATE", cell: func(r activeRun) string { return string(r.State) }},
+			{head: "PHASE", cell: func(r activeRun) string { return r.Phase }},
+			{head: "FOR", cell: func(r activeRun) string { return coarse(a.now().Sub(r.run.CreatedAt)) }},
+			{head: "DEADLINE", cell: attempt(func(at dayfly.Attempt) string { return when(at.Deadline, a.now()) })},
+			{head: "MACHINE", cell: attempt(func(at dayfly.Attempt) string { return string(at.Machine) })},
+			{head: "REASON", cell: func(r activeRun) string { return r.Reason }},
+			{head: "TRIGGER", wide: true, cell: func(r activeRun) string { return string(r.Trigger) }},
+			{head: "ATTEMPT", wide: true, cell: attempt(func(at dayfly.Attempt) string { return fmt.Sprint(at.Number) })},
+			{head: "ISOLATION", wide: true, cell: attempt(func(at dayfly.Attempt) string { return string(at.Isolation) })},
+		},
+		name: func(r activeRun) string { return string(r.ID) }, empty: "No run is under way.",
+	}
+}
+
+// knownJob is a job as it is listed.
+type knownJob struct {
+	Name        dayfly.JobName `json:"name"`
+	Description string         `json:"description"`
+	Schedule    string         `json:"schedule"` // in words
+	Timezone    string         `json:"timezone"`
+	NextDue     stamp          `json:"next_due"`
+	Scheduled   bool           `json:"scheduled"` // false: known only from run FILE
+	Paused      string         `json:"paused"`
+	Source      string         `json:"source"`
+	AppliedAt   stamp          `json:"applied_at"`
+	Version     string         `json:"version"`
+	Last        *runRecord     `json:"last_run"`
+}
+
+func (a *app) psJobs(ctx context.Context, output string) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
+		return err
+	}
+	s, err := h.Store(ctx)
+	if err != nil {
+		return err
+	}
+	recs, err := s.Jobs(ctx)
+	if err != nil {
+		return fmt.Errorf("read the jobs: %w", err)
+	}
+	var rows []knownJob
+	for _, rec := range recs {
+		k, err := known(ctx, s, rec)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, k)
+	}
+	return a.jobList().show(a, output, allOf(rows))
+}
+
+func known(ctx context.Context, s store.Store, rec store.Job) (knownJob, error) {
+	k := knownJob{
+		Name: rec.Name, NextDue: stamp(rec.NextDue), Scheduled: rec.Scheduled, Paused: rec.Paused,
+		Source: rec.Source, AppliedAt: stamp(rec.AppliedAt), Version: rec.Version,
+	}
+	job, err := s.Version(ctx, rec.Version)
+	if err != nil {
+		return k, fmt.Errorf("read job %s: %w", rec.Name, err)
+	}
+	k.Description, k.Timezone = job.Description, job.Timezone
+	if set, err := reconcile.Slots(job); err == nil {
+		k.Schedule = set.Describe()
+	} else {
+		k.Schedule = err.Error()
+	}
+	for r, err := range s.History(ctx, store.Filter{Job: rec.Name, Ended: true, Limit: 1}) {
+		if err != nil {
+			return k, fmt.Errorf("read the runs of job %s: %w", rec.Name, err)
+		}
+		last := newRecord(r)
+		k.Last = &last
+	}
+	return k, nil
+}
+
+func (a *app) jobList() listing[knownJob] {
+	return listing[knownJob]{
+		columns: []column[knownJob]{
+			{head: "JOB", cell: func(k knownJob) string { return string(k.Name) }},
+			{head: "NEXT", cell: func(k knownJob) string {
+				switch {
+				case k.Paused != "":
+					return "paused"
+				case !k.Scheduled:
+					return "not applied"
+				}
+				return when(time.Time(k.NextDue), a.now())
+			}},
+			{head: "LAST", cell: func(k knownJob) string {
+				if k.Last == nil {
+					return ""
+				}
+				return spoken(string(k.Last.Outcome)) + " " + when(time.Time(k.Last.Slot), a.now())
+			}},
+			{head: "SCHEDULE", cell: func(k knownJob) string { return strings.TrimSpace(k.Schedule) }},
+			{head: "PAUSED", wide: true, cell: func(k knownJob) string { return k.Paused }},
+			{head: "NEXT DUE", wide: true, cell: func(k knownJob) string { return instant(time.Time(k.NextDue)) }},
+			{head: "FILE", wide: true, cell: func(k knownJob) string { return k.Source }},
+		},
+		name: func(k knownJob) string { return string(k.Name) }, empty: "No job is known. dayfly apply FILE makes one known.",
+	}
+}

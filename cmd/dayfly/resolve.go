@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// namesFile tells whether a FILE|JOB argument names a file: it looks like one, or there is one.
+func namesFile(name string) bool {
+	if ext := filepath.Ext(name); ext == ".yaml" || ext == ".yml" || strings.ContainsRune(name, filepath.Separator) {
+		return true
+	}
+	if !dayfly.JobName(name).Valid() {
+		return true
+	}
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// run finds the run that a RUN argument means: an id, the beginning of one, or a job, for its latest run.
+func (h *home) run(ctx context.Context, name string) (dayfly.Run, error) {
+	s, err := h.Store(ctx)
+	if err != nil {
+		return dayfly.Run{}, err
+	}
+	r, err := s.Run(ctx, dayfly.RunID(name))
+	if err == nil || !errors.Is(err, store.ErrNotFound) {
+		return r, err
+	}
+	if dayfly.JobName(name).Valid() {
+		for r, err := range s.History(ctx, store.Filter{Job: dayfly.JobName(name), Limit: 1}) {
+			return r, err
+		}
+	}
+	return h.byPrefix(ctx, s, name)
+}
+
+// shownMatches is how many runs are named when a prefix means several.
+const shownMatches = 3
+
+// byPrefix finds the one run whose id begins so.
+func (h *home) byPrefix(ctx context.Context, s store.Store, prefix string) (dayfly.Run, error) {
+	var matches []dayfly.Run
+	for _, job := range h.jobsOfPrefix(ctx, prefix) {
+		for r, err := range s.History(ctx, store.Filter{Job: job}) {
+			if err != nil {
+				return r, fmt.Errorf("look for run %s: %w", prefix, err)
+			}
+			if strings.HasPrefix(string(r.ID), prefix) {
+				matches = append(matches, r)
+			}
+			if len(matches) > shownMatches {
+				break
+			}
+		}
+	}
+	switch len(matches) {
+	case 1:
+		return matches[0], nil
+	case 0:
+		return dayfly.Run{}, notFound("run", prefix, h.knownJobs(ctx), "dayfly history lists the runs, dayfly ps --jobs the jobs")
+	}
+	e := &dayfly.Error{Code: dayfly.CodeInvalid, Message: fmt.Sprintf("%q is the beginning of several runs", prefix), Hint: "such as"}
+	for _, r := range matches[:min(len(matches), shownMatches)] {
+		e.Hint += " " + string(r.ID)
+	}
+	return dayfly.Run{}, e
+}
+
+// jobsOfPrefix are the jobs whose runs' ids may begin so: the words up to each dash.
+func (h *home) jobsOfPrefix(ctx context.Context, prefix string) []dayfly.JobName {
+	var jobs []dayfly.JobName
+	for i, c := range prefix {
+		if name := dayfly.JobName(prefix[:i]); c == '-' && name.Valid() {
+			jobs = append(jobs, name)
+		}
+	}
+	return jobs
+}
+
+// glance bounds the pass that a reading command makes.
+const glance = 2 * reconcile.CallFor
+
+// glanceOver makes one bounded pass over runs that are not ended, so that what is shown is true, unless
+// a daemon does that all the time. It never makes slots into runs.
+func (a *app) glanceOver(ctx context.Context, h *home, scope store.Scope) error {
+	held, err := h.daemon()
+	if err != nil || held {
+		return err
+	}
+	loop, err := h.Loop(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, glance)
+	defer cancel()
+	sum, err := loop.Pass(ctx, reconcile.Scope{Scope: scope})
+	if err != nil {
+		a.warn("what follows may be out of date: %s", err)
+	}
+	h.ringIf(sum)
+	return nil
+}
+
+// ringIf rings when a pass changed something.
+func (h *home) ringIf(sum reconcile.Summary) {
+	if sum.Inserted+sum.Launched+sum.Ended > 0 {
+		h.ring()
+	}
+}

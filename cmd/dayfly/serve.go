@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bell"
+	"github.com/dayfly-io/dayfly/internal/daemon"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+)
+
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	jobs, listen string
+	once         bool
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Keeps to the schedules: makes slots into runs and sees them to their end", Args: none,
+		Long: `Keeps to the schedules of all jobs until it is told to stop (Ctrl-C, TERM), and then leaves machines under
+way as they are; the next command or serve goes on with them. One serve at a time works on a data
+directory.
+
+The job files of --jobs are applied at the start, and again on HUP; what changed is said. A file that
+is wrong is said too, and its job stays as it was. A job whose file has vanished is paused.
+
+With --once it does what is due right now and ends, for a line in a crontab.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.once && f.listen != "" {
+				return usage(cmd, "--listen is for a serve that stays; --once does not")
+			}
+			return a.serve(cmd.Context(), f)
+		},
+	}
+	cmd.Flags().StringVar(&f.jobs, "jobs", "", "apply the job files in this `DIR`ectory, at the start and on HUP")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "answer /healthz on this `ADDR`ess, such as 127.0.0.1:7433; port 0 takes a free one (default: none)")
+	cmd.Flags().BoolVar(&f.once, "once", false, "do what is due right now, and end")
+	return cmd
+}
+
+func (a *app) serve(ctx context.Context, f serveFlags) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // from the start: a HUP that comes early must not end it
+	defer signal.Stop(hup)
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	h.log = slog.New(slog.NewTextHandler(a.err, nil))
+	lock, err := daemon.Acquire(h.path(lockFile))
+	if err != nil {
+		return err
+	}
+	defer lock.Release() //nolint:errcheck // the kernel takes it back in any case
+	loop, err := h.Loop(ctx)
+	if err != nil {
+		return err
+	}
+	if f.jobs != "" {
+		if err := a.takeOver(ctx, h, f.jobs); err != nil {
+			return err
+		}
+	}
+	if f.once {
+		return a.serveOnce(ctx, h, loop)
+	}
+	d, closeAll, err := a.newDaemon(h, loop, f)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	d.Start(ctx)
+	a.say("Serving %s, process %d.", h.dir, os.Getpid())
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-hup:
+			d.Reload()
+		}
+	}
+	a.say("Stopping; machines under way go on.")
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopFor)
+	defer cancel()
+	return d.Stop(bounded)
+}
+
+// stopFor is how long a daemon has to stop.
+const stopFor = 5 * time.Second
+
+// newDaemon puts the daemon together; closeAll is for when it has stopped.
+func (a *app) newDaemon(h *home, loop *reconcile.Reconciler, f serveFlags) (d *daemon.Daemon, closeAll func(), err error) {
+	providers, err := h.Providers() // the reaper's own
+	if err != nil {
+		return nil, nil, err
+	}
+	waiter, err := bell.Listen(h.path("bell"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen for the bell: %w", err)
+	}
+	closeAll = func() { _ = waiter.Close() }
+	var listener net.Listener
+	if f.listen != "" {
+		if listener, err = net.Listen("tcp", f.listen); err != nil {
+			closeAll()
+			return nil, nil, &dayfly.Error{
+				Code: dayfly.CodeInternal, Message: fmt.Sprintf("listen on %s: %s", f.listen, err), Err: err,
+				Hint: "choose another --listen ADDR; port 0 takes a free one",
+			}
+		}
+		a.say("Listening on http://%s", listener.Addr())
+		if err := h.announce(listener.Addr().String(), a.now()); err != nil {
+			closeAll()
+			return nil, nil, errors.Join(err, listener.Close())
+		}
+		closeAll = func() {
+			_ = waiter.Close()
+			_ = os.Remove(h.path(announceFile))
+		}
+	}
+	d, err = daemon.New(daemon.Config{
+		Loop: loop, Bell: waiter.C(), Ring: h.ring, Listener: listener, Now: a.now, Log: h.log,
+		Reaper: reconcile.Reaper{Installation: h.settings.Installation, Providers: providers, Now: a.now, Log: h.log},
+		Apply: func(ctx context.Context) {
+			if f.jobs == "" {
+				return
+			}
+			if err := a.takeOver(ctx, h, f.jobs); err != nil {
+				printError(a.err, err)
+			}
+		},
+	})
+	return d, closeAll, err
+}
+
+// takeOver applies the job files of a directory and says what changed. What is wrong with single files
+// is said and does not stop it; that the directory cannot be read does.
+func (a *app) takeOver(ctx context.Context, h *home, dir string) error {
+	f, err := findJobs([]string{dir})
+	if err != nil {
+		return err
+	}
+	for i := range f.files {
+		j := &f.files[i]
+		if j.err == nil {
+			a.advise(*j)
+			j.err = j.served()
+		}
+		if j.err != nil {
+			printError(a.err, j.err)
+			a.warn("%s is not applied; its job stays as it was", j.path)
+		}
+	}
+	done, err := h.applyAll(ctx, f, false)
+	for _, c := range done {
+		if c.sign() != "=" {
+			a.say("%s", clean(c.String()))
+		}
+	}
+	a.say("Applied %s of %s.", plural(len(f.files), "file"), dir)
+	if err != nil {
+		printError(a.err, err)
+	}
+	return nil
+}
+
+// serveOnce makes passes until nothing is due right now.
+func (a *app) serveOnce(ctx context.Context, h *home, loop *reconcile.Reconciler) error {
+	r := reconcile.Reaper{Installation: h.settings.Installation, Providers: loop.Providers, Now: a.now, Log: h.log}
+	_, reapErr := r.Reap(ctx)
+	var all reconcile.Summary
+	for {
+		sum, err := loop.Pass(ctx, reconcile.Scope{Slots: true})
+		h.ringIf(sum)
+		all.Inserted, all.Missed = all.Inserted+sum.Inserted, all.Missed+sum.Missed
+		all.Launched, all.Ended, all.Active = all.Launched+sum.Launched, all.Ended+sum.Ended, sum.Active
+		if err != nil {
+			return errors.Join(reapErr, err)
+		}
+		if sum.Inserted+sum.Missed+sum.Launched+sum.Ended == 0 {
+			break
+		}
+	}
+	_, sweepErr := loop.Sweep(ctx, false)
+	a.say("%s made, %s missed, %s launched, %d ended; %s under way.", plural(all.Inserted, "run"), plural(all.Missed, "slot"),
+		plural(all.Launched, "machine"), all.Ended, plural(all.Active, "run"))
+	return errors.Join(reapErr, sweepErr)
+}
+
+// announceFile says where the daemon of a data directory listens.
+const announceFile = "daemon.json"
+
+func (h *home) announce(address string, now time.Time) error {
+	text, err := json.Marshal(map[string]any{"address": address, "pid": os.Getpid(), "started_at": stamp(now)})
+	if err != nil {
+		return err
+	}
+	d, err := os.Open(h.dir)
+	if err != nil {
+		return fmt.Errorf("announce the address: %w", err)
+	}
+	defer d.Close()
+	return writeSynced(d, h.path(announceFile), append(text, '\n'))
+}

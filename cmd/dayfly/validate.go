@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dayfly-io/dayfly/internal/spec"
+)
+
+func (a *app) validateCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use: "validate FILE...|DIR", Short: "Says what is wrong with job files, all of it at once",
+		Long: `Reads job files, those named and those in a directory that is named, and shows every error of every
+file with its place and what to write instead. Nothing is changed. Keys that are right and that this
+build does not serve are warnings here; apply refuses them.`,
+		Args: atLeastOne("a job file or a directory"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(spec.Formats(), format) {
+				return usage(cmd, "--format takes %s, not %q", strings.Join(spec.Formats(), ", "), format)
+			}
+			return a.validate(args, format)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "the `FORM` of what is found: "+strings.Join(spec.Formats(), ", "))
+	return cmd
+}
+
+func (a *app) validate(paths []string, format string) error {
+	f, err := findJobs(paths)
+	if err != nil {
+		return err
+	}
+	if len(f.files) == 0 {
+		a.warn("there is no job file (*.yaml, *.yml) in %s", strings.Join(paths, ", "))
+	}
+	var all []*spec.Error
+	var others []error
+	wrong := false
+	for _, j := range f.files {
+		err := j.err
+		if err == nil {
+			all = append(all, j.warnings()...)
+			err = j.checkFiles()
+		}
+		if err == nil {
+			if format == "text" {
+				fmt.Fprintf(a.out, "%s: job %s is right\n", j.path, j.file.Job.Name)
+			}
+			continue
+		}
+		wrong = true
+		in, out := split(err)
+		all, others = append(all, in...), append(others, out...)
+	}
+	to := a.out
+	if format == "text" {
+		to = a.err
+	}
+	if err := spec.Render(to, format, all); err != nil {
+		return fmt.Errorf("write what was found: %w", err)
+	}
+	if wrong {
+		return &exit{exitUsage, errors.Join(others...)}
+	}
+	return nil
+}
+
+// warnings are those of the loader, and what this build does not serve.
+func (j jobFile) warnings() []*spec.Error {
+	all := slices.Clone(j.file.Warnings)
+	for _, e := range j.file.Unserved() {
+		w := *e
+		w.Warning = true
+		all = append(all, &w)
+	}
+	return all
+}
+
+// split takes errors apart into those with a place in a file and others.
+func split(err error) (in []*spec.Error, out []error) {
+	if e, ok := err.(*exit); ok {
+		err = e.err
+	}
+	for _, e := range flatten(err) {
+		if list, ok := errors.AsType[*spec.Errors](e); ok {
+			in = append(in, list.List...)
+			if list.More > 0 {
+				out = append(out, fmt.Errorf("%s: %d more errors", list.List[0].File, list.More))
+			}
+		} else if line, ok := errors.AsType[*spec.Error](e); ok {
+			in = append(in, line)
+		} else {
+			out = append(out, e)
+		}
+	}
+	return in, out
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bell"
+	"github.com/dayfly-io/dayfly/internal/machine"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+const (
+	// lookEvery is how long a watcher waits for the bell at most.
+	lookEvery = time.Second
+	// patience is how long a watcher bears that it cannot read.
+	patience = 30 * time.Second
+	// overdue is how long after its deadline a machine must have been observed gone.
+	overdue = 5 * time.Minute
+)
+
+// watch follows one run. While no daemon acts it makes the passes over it.
+type watch struct {
+	a    *app
+	home *home
+	id   dayfly.RunID
+	bell *bell.Waiter
+	view *checklist // nil: nothing is shown
+	logs *logs      // nil: no log is shown
+
+	badSince time.Time
+	said     string
+}
+
+// newWatch begins to listen, which must come before what shall be heard.
+func (a *app) newWatch(h *home) (*watch, error) {
+	l, err := bell.Listen(h.path("bell"))
+	if err != nil {
+		return nil, fmt.Errorf("listen for the bell: %w", err)
+	}
+	return &watch{a: a, home: h, bell: l}, nil
+}
+
+func (w *watch) close() { _ = w.bell.Close() }
+
+// glimpse is a run as it was seen at one time.
+type glimpse struct {
+	run     dayfly.Run
+	machine *dayfly.Machine // nil: not listed
+	next    time.Time       // when to look again if nothing rings
+}
+
+// until turns until the run is as it should be, ctx ends, or nothing can be read for too long.
+func (w *watch) until(ctx context.Context, enough func(glimpse) bool) (dayfly.Run, error) {
+	timer := time.NewTimer(lookEvery)
+	defer timer.Stop()
+	for {
+		g, err := w.turn(ctx)
+		if ctx.Err() != nil {
+			return g.run, context.Cause(ctx)
+		}
+		if err := w.bear(err); err != nil {
+			return g.run, err
+		}
+		if err == nil {
+			if enough(g) {
+				return g.run, nil
+			}
+			if err := w.notGone(g.run); err != nil {
+				return g.run, err
+			}
+		}
+		wait := lookEvery
+		if !g.next.IsZero() {
+			wait = min(lookEvery, max(10*time.Millisecond, g.next.Sub(w.a.now())))
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return g.run, context.Cause(ctx)
+		case <-w.bell.C():
+		case <-timer.C:
+		}
+	}
+}
+
+// turn acts if nobody else does, looks, and shows what has changed.
+func (w *watch) turn(ctx context.Context) (g glimpse, err error) {
+	held, err := w.home.daemon()
+	if err != nil {
+		return g, err
+	}
+	if !held {
+		sum, err := w.home.loop.Pass(ctx, reconcile.Scope{Scope: store.Scope{Run: w.id}})
+		if err != nil && ctx.Err() == nil {
+			w.sayOnce(err)
+		}
+		w.home.ringIf(sum)
+		g.next = sum.Next
+	}
+	if g.run, err = w.home.store.Run(ctx, w.id); err != nil {
+		return g, fmt.Errorf("read run %s: %w", w.id, err)
+	}
+	g.machine = w.home.machineOf(ctx, g.run)
+	if w.logs != nil {
+		err = w.logs.poll(ctx, g.run)
+	}
+	if w.view != nil {
+		w.view.update(g.run, g.machine)
+	}
+	return g, err
+}
+
+// bear says an error and lets it pass, until there were nothing but errors for too long.
+func (w *watch) bear(err error) error {
+	if err == nil {
+		w.badSince = time.Time{}
+		return nil
+	}
+	if _, ok := errors.AsType[*brokenOutput](err); ok {
+		return err
+	}
+	if w.badSince.IsZero() {
+		w.badSince = w.a.now()
+	}
+	if w.a.now().Sub(w.badSince) > patience {
+		return err
+	}
+	w.sayOnce(err)
+	return nil
+}
+
+func (w *watch) sayOnce(err error) {
+	if text := err.Error(); text != w.said {
+		w.said = text
+		if w.view != nil {
+			w.view.clear()
+		}
+		w.a.warn("%s", text)
+	}
+}
+
+// notGone is the error of a machine that should have been observed gone long ago.
+func (w *watch) notGone(r dayfly.Run) error {
+	a := r.Attempt()
+	if a == nil || r.State == dayfly.Ended || r.State == dayfly.Due || !a.GoneAt.IsZero() || w.a.now().Before(a.Deadline.Add(overdue)) {
+		return nil
+	}
+	return stillThere(r, *a)
+}
+
+func stillThere(r dayfly.Run, a dayfly.Attempt) error {
+	return &exit{exitNotGone, &dayfly.Error{
+		Code:    dayfly.CodeInternal,
+		Message: fmt.Sprintf("machine %s of run %s could not be observed gone by %s, its deadline and 5 minutes", a.Machine, r.ID, instant(a.Deadline.Add(overdue))),
+		Hint:    "dayfly machines shows what is there; dayfly sweep --deadlines ends what is past its deadline",
+	}}
+}
+
+// machineOf finds the machine of a run's last attempt in its provider's list, as far as it can be had.
+func (h *home) machineOf(ctx context.Context, r dayfly.Run) *dayfly.Machine {
+	a := r.Attempt()
+	if a == nil || r.State == dayfly.Due || r.State == dayfly.Ended {
+		return nil
+	}
+	p, ok := h.loop.Providers[a.Provider]
+	if !ok {
+		return nil
+	}
+	list, _ := h.list(ctx, p) // what can be seen counts; the pass says what cannot
+	for i, m := range list.Machines {
+		if m.Tags.Installation == h.settings.Installation && m.Tags.Token == a.Token {
+			return &list.Machines[i]
+		}
+	}
+	return nil
+}
+
+func (h *home) list(ctx context.Context, p machine.Provider) (machine.Listing, error) {
+	ctx, cancel := context.WithTimeout(ctx, reconcile.CallFor)
+	defer cancel()
+	return p.List(ctx)
+}
+
+// ended tells whether a run is over.
+func ended(g glimpse) bool { return g.run.State == dayfly.Ended }
+
+// up tells whether somebody need not wait any more for the machine to be observed running.
+func up(g glimpse) bool {
+	if ended(g) {
+		return true
+	}
+	a := g.run.Attempt()
+	if a == nil || g.run.State == dayfly.Due || g.run.State == dayfly.Launching {
+		return false
+	}
+	return !a.StartedAt.IsZero() || (g.machine != nil && g.machine.State == dayfly.MachineRunning)
+}
