@@ -9,7 +9,7 @@ package internal
 // for everything below it.
 var layers = [][]string{
 	{"dayfly"},
-	{"internal/schedule", "internal/archive", "internal/bell", "internal/agent/redact"},
+	{"internal/schedule", "internal/archive", "internal/bell", "internal/term", "internal/agent/redact"},
 	{"internal/spec", "internal/agent/joblog"},
 	{"internal/store", "internal/machine", "internal/bucket"}, // the ports
 	{
@@ -74,6 +74,7 @@ var edges = []edge{
 	{"cmd/dayfly", "internal/schedule", ""},
 	{"cmd/dayfly", "internal/archive", ""},
 	{"cmd/dayfly", "internal/bell", ""},
+	{"cmd/dayfly", "internal/term", ""},
 	{"cmd/dayfly", "internal/spec", ""},
 	{"cmd/dayfly", "internal/store", ""},
 	{"cmd/dayfly", "internal/machine", ""},
@@ -116,7 +117,7 @@ var unreachable = []struct {
 }
 
 // pure lists packages without input and output, and what they may not import.
-var pure = []string{"dayfly", "internal/schedule", "internal/spec"}
+var pure = []string{"dayfly", "internal/schedule", "internal/spec", "internal/term", "internal/agent/redact"}
 
 var impure = []string{"os", "os/*", "net", "net/http", "net/http/*", "net/rpc", "net/smtp", "syscall", "io/ioutil", "log", "log/*", "plugin", "runtime/debug", "crypto/rand", "math/rand", "math/rand/*", "testing"}
 
