@@ -80,11 +80,12 @@ func (r *reader) hide(root *yaml.Node) {
 		if !isSecrets(root.Content[i].Value) {
 			continue
 		}
+		at := func(i int) span { return r.clamp(span{root.Content[i].Line, root.Content[i].Column, 1}) }
 		next := span{}
 		if i+2 < len(root.Content) {
-			next = r.clamp(span{root.Content[i+2].Line, root.Content[i+2].Column, 1})
+			next = at(i + 2)
 		}
-		r.src.hideKey(r.scalarSpan(root.Content[i]), next)
+		r.src.hideKey(at(i), at(i+1), next)
 	}
 }
 

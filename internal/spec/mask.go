@@ -24,8 +24,11 @@ func isSensitive(key string) bool {
 	}, func(word string) bool { return strings.Contains(key, word) })
 }
 
-// isSecrets tells whether a key is secrets:, or a slip for it.
+// isSecrets tells whether a key is secrets:, or a slip for it, or spelled so that one cannot tell.
 func isSecrets(key string) bool {
+	if strings.Contains(key, `\`) {
+		return true
+	}
 	key = strings.ToLower(key)
 	return len(key) > 4 && len(key) < 12 && distance(key, "secrets") <= 2
 }
@@ -118,16 +121,16 @@ func (h *hider) name(line, trimmed string, indent int) int {
 	return strings.IndexByte(line[m[3]:], ':') + m[3] + 1
 }
 
-// hideKey hides the value of a key of the parsed file: from just behind the key to just before the
-// next key, or to the end of the file.
-func (s *source) hideKey(key, next span) {
+// hideKey hides the value of a key of the parsed file, to just before the next key, or to the end of
+// the file.
+func (s *source) hideKey(key, value, next span) {
 	last := len(s.lines)
 	if next.line > 0 {
 		last = next.line - 1
 	}
-	from := s.offset(key.line, key.col+key.length)
-	if strings.HasPrefix(s.lines[key.line-1][from:], ":") {
-		from++
+	from := len(s.lines[key.line-1])
+	if value.line == key.line {
+		from = s.offset(value.line, value.col)
 	}
 	s.hide(key.line, from)
 	for i := key.line + 1; i <= last; i++ {

@@ -347,8 +347,8 @@ func (r *reader) unknown(in value, key *yaml.Node) {
 // the sign.
 func showKey(name string) string {
 	shown := clip(name, 40)
-	if isSensitive(shown) || isSecrets(wordBefore(shown)) {
-		return keyWord.FindString(shown)
+	if word := keyWord.FindString(shown); isSensitive(shown) || isSecrets(word) {
+		return word
 	}
 	return shown
 }
