@@ -175,7 +175,7 @@ func (w *world) hit(jobs []*simJob) (paused time.Time) {
 	some := func(d time.Duration) time.Time { return w.real.Add(time.Duration(w.rng.ExpFloat64() * float64(d))) }
 	switch w.rng.IntN(12) {
 	case 0, 1:
-		w.killIn = w.rng.IntN(30)
+		w.killIn = w.rng.IntN(100)
 	case 2:
 		if w.rng.IntN(40) == 0 {
 			return some(30 * time.Hour)
@@ -200,7 +200,7 @@ func (w *world) hit(jobs []*simJob) (paused time.Time) {
 			w.skew = time.Duration(w.rng.IntN(1200)-600) * time.Second
 		}
 	case 10:
-		w.nestIn = w.rng.IntN(30)
+		w.nestIn = w.rng.IntN(100)
 	case 11:
 		if w.skew == 0 && w.rng.IntN(20) == 0 {
 			j := jobs[1+w.rng.IntN(len(jobs)-1)]

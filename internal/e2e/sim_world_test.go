@@ -44,10 +44,9 @@ type world struct {
 	glitch                                    float64
 	dead                                      bool // the scheduler was killed in the middle of its pass
 	killIn, nestIn                            int  // operations until it is killed, or until another pass cuts in
-	nested                                    bool
+	nested, cutIn                             bool // in the other pass; it happened during this one
 
 	started map[string]int // evidence: machines ever made, by run and attempt
-	ended   map[dayfly.RunID]dayfly.Run
 	faults  int
 	passes  int
 }
@@ -61,7 +60,7 @@ var (
 func newWorld(t *testing.T, seed uint64, start time.Time) *world {
 	w := &world{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), real: start,
-		store: storefake.New(), started: map[string]int{}, ended: map[dayfly.RunID]dayfly.Run{}, killIn: -1, nestIn: -1,
+		store: storefake.New(), started: map[string]int{}, killIn: -1, nestIn: -1,
 	}
 	w.bucket = mem.New(func() time.Time { return w.real })
 	w.provider = fake.New(fake.Config{
@@ -117,7 +116,7 @@ func (w *world) strike(downUntil time.Time, op string, after bool) error {
 	}
 	if w.nestIn >= 0 && !w.nested {
 		if w.nestIn--; w.nestIn < 0 { // the other scheduler makes a whole pass in the middle of ours
-			w.nested = true
+			w.nested, w.cutIn = true, true
 			_, _ = w.two.Pass(context.Background(), reconcile.Scope{Slots: true}) // its errors are the world's
 			w.nested = false
 		}
@@ -185,10 +184,11 @@ func (w *world) calm(f func()) {
 
 // pass makes one pass, and checks what must hold after any pass.
 func (w *world) pass() (reconcile.Summary, error) {
+	w.cutIn = false
 	sum, err := w.one.Pass(context.Background(), reconcile.Scope{Slots: true})
 	w.passes++
-	w.dead, w.killIn, w.nestIn = false, -1, -1
-	w.calm(func() { w.invariants(err == nil) })
+	w.dead = false // a new process
+	w.calm(func() { w.invariants(err == nil && !w.cutIn) })
 	return sum, err
 }
 

@@ -25,8 +25,9 @@ type Location string
 type Provider interface {
 	// Launch asks for a machine and does not wait for it to boot. It is idempotent on Spec.Token:
 	// the same token gives the same machine, for ever, also when that machine has already ended,
-	// and also when the earlier call's answer was lost. An error without a class leaves the outcome
-	// unknown: repeat the call with the same spec.
+	// and also when the earlier call's answer was lost. A token whose machine was ended or forgotten,
+	// and one whose deadline has passed, gives ErrGone or that machine, never another. An error without
+	// a class leaves the outcome unknown: repeat the call with the same spec.
 	Launch(ctx context.Context, s Spec) (dayfly.Machine, error)
 
 	// List shows every machine of this installation that it can see, terminated ones for as long as
@@ -67,8 +68,10 @@ type Namer interface {
 	MachineID(s Spec) dayfly.MachineID
 }
 
-// Forgetter is a provider that keeps something of a machine after its end. Forget removes it, once
-// the run is ended and nothing will ask again. A machine that is not terminated is an error.
+// Forgetter is a provider that keeps something of a machine after its end. Forget removes it from
+// lists, once the run is ended and nothing will ask about it again. A machine that is not terminated
+// is an error. The token stays used up at least until the machine's deadline, after which Launch
+// refuses it in any case: somebody who was paused in the middle of a launch may still come.
 type Forgetter interface {
 	Forget(ctx context.Context, id dayfly.MachineID) error
 }

@@ -159,13 +159,15 @@ func TestDowntime(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		for range 3 {
+		for _, step := range []time.Duration{20 * time.Minute, 20 * time.Minute, -95 * time.Minute} {
 			if err := w.tryPass(); !errors.Is(err, dead) {
 				t.Fatalf("pass: %v", err)
 			}
-			w.now = w.now.Add(20 * time.Minute)
+			w.now = w.now.Add(step)
 		}
 		w.store.Fail(nil, nil)
+		w.pass()
+		w.now = w.now.Add(2 * time.Hour)
 		w.pass()
 		w.exactlyOnce("j", monday, w.now)
 	})

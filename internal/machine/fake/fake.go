@@ -44,6 +44,7 @@ type Provider struct {
 
 	mu       sync.Mutex
 	machines map[string]*made // by native id, which is the token of those that Launch made
+	used     map[string]bool  // tokens of forgotten machines
 	launched int
 }
 
@@ -59,7 +60,7 @@ type made struct {
 // New makes a provider without machines.
 func New(c Config) *Provider {
 	c.Name, c.Location = cmp.Or(c.Name, "fake"), cmp.Or(c.Location, "here")
-	return &Provider{c: c, machines: map[string]*made{}}
+	return &Provider{c: c, machines: map[string]*made{}, used: map[string]bool{}}
 }
 
 func (p *Provider) fault(op string, after bool) error {
@@ -79,8 +80,14 @@ func (p *Provider) Launch(ctx context.Context, s machine.Spec) (dayfly.Machine, 
 	if err := cmp.Or(ctx.Err(), p.fault("launch", false)); err != nil {
 		return dayfly.Machine{}, err
 	}
+	if !s.Tags.Deadline.IsZero() && !p.c.Now().Before(s.Tags.Deadline) {
+		return dayfly.Machine{}, fmt.Errorf("launch under token %s: its deadline has passed: %w", s.Token, machine.ErrGone)
+	}
 	p.mu.Lock()
 	d, ok := p.machines[s.Token]
+	if p.used[s.Token] {
+		d, ok = &made{closed: true}, true
+	}
 	if !ok {
 		now := p.c.Now()
 		d = &made{spec: s, m: dayfly.Machine{
@@ -171,14 +178,13 @@ func (d *made) end(at time.Time) {
 func (p *Provider) Forget(ctx context.Context, id dayfly.MachineID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for token, d := range p.machines {
-		if d.m.ID != id {
-			continue
-		}
+	native := p.native(id)
+	if d, ok := p.machines[native]; ok {
 		if d.m.State != dayfly.MachineTerminated {
 			return fmt.Errorf("forget machine %s: it is %s", id, d.m.State)
 		}
-		delete(p.machines, token)
+		delete(p.machines, native)
+		p.used[native] = true
 	}
 	return ctx.Err()
 }

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"a machine that ends by itself is seen to be gone", endsItself},
 		{"a location that fails is not complete", failingLocation},
 		{"only a machine that is gone can be forgotten", forgotten},
+		{"nothing is launched after its deadline", overdue},
 		{"an ended context is an error and not a hang", endedContext},
 	} {
 		t.Run(s.name, func(t *testing.T) {
@@ -236,7 +237,8 @@ func forgotten(t *testing.T, h Harness) {
 	if !ok {
 		t.Skip("not for this provider: it keeps nothing")
 	}
-	m := launch(t, h, h.Long(t))
+	s := h.Long(t)
+	m := launch(t, h, s)
 	if err := f.Forget(t.Context(), m.ID); err == nil {
 		t.Error("a running machine was forgotten")
 	}
@@ -250,6 +252,26 @@ func forgotten(t *testing.T, h Harness) {
 	}
 	if err := f.Forget(t.Context(), m.ID); err != nil {
 		t.Errorf("forget again: %v", err)
+	}
+	if again, err := h.Provider.Launch(t.Context(), s); !errors.Is(err, machine.ErrGone) {
+		t.Errorf("launch under a forgotten token gave %s, %v; want ErrGone", again.ID, err)
+	}
+	if l := list(t, h); !gone(l, m.ID) {
+		t.Errorf("it is there again: %+v", find(l, m.ID))
+	}
+}
+
+func overdue(t *testing.T, h Harness) {
+	s := h.Long(t)
+	s.Tags.Deadline = s.Tags.Deadline.AddDate(-1, 0, 0)
+	s.Task.Deadline = s.Tags.Deadline
+	if m, err := h.Provider.Launch(t.Context(), s); !errors.Is(err, machine.ErrGone) {
+		t.Errorf("launch after the deadline gave %s, %v; want ErrGone", m.ID, err)
+	}
+	for _, m := range list(t, h).Machines {
+		if m.State != dayfly.MachineTerminated {
+			t.Errorf("%s is %s", m.ID, m.State)
+		}
 	}
 }
 
