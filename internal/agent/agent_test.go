@@ -273,3 +273,28 @@ func TestTheReportIsWhatTheContractSays(t *testing.T) {
 		t.Errorf("finished_at %q is not in UTC", at)
 	}
 }
+
+// The same as in virtual time, once with real processes: a child that does not hear SIGTERM either.
+func TestARealJobThatDoesNotHear(t *testing.T) {
+	t.Parallel()
+	a := setup(t, `trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & echo "$!" > "$DAYFLY_RESULTS/child"; echo ready; while :; do sleep 1; done`)
+	a.cfg.Task.Timeout, a.cfg.Task.Grace = dayfly.Seconds(500*time.Millisecond), dayfly.Seconds(100*time.Millisecond)
+	r := a.run()
+	wantOutcome(t, r, dayfly.TimedOut, 137, "longer than its timeout of 500ms")
+	if a.log() != "ready\n" || r.Usage.Wall.Duration() < 600*time.Millisecond {
+		t.Errorf("the log is %q, wall %s", a.log(), r.Usage.Wall)
+	}
+}
+
+// A gigabyte's little brother, through a real pipe: the job is not held up, and the cut is accounted for.
+func TestARealFlood(t *testing.T) {
+	t.Parallel()
+	a := setup(t, `head -c 50000000 /dev/zero | tr '\0' x; echo; echo the end; exit 7`)
+	a.cfg.Task.Log.MaxBytes = 1 << 20
+	r := a.run()
+	wantOutcome(t, r, dayfly.Failed, 7, "exit code 7")
+	if got := a.log(); len(got) > 1<<20+200 || !strings.HasSuffix(got, "\nthe end\n") || strings.Count(got, "[dayfly: ") != 1 {
+		t.Errorf("%d bytes, the end is %q", len(got), got[max(0, len(got)-200):])
+	}
+	wantNote(t, r, "log: ", "bytes cut")
+}

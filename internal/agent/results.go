@@ -59,7 +59,7 @@ func (s *saver) save(ctx context.Context, dir string) (results []dayfly.Result, 
 		return nil, []string{fmt.Sprintf("results: the directory cannot be read: %v", bare(err))}, nil
 	}
 	defer root.Close()
-	if err = s.walk(ctx, root); err == nil {
+	if err = s.walk(ctx, root, "."); err == nil {
 		s.cutToLimits()
 		results, err = s.storeAll(ctx, root)
 	}
@@ -98,46 +98,42 @@ func (s *saver) leave(name, format string, args ...any) {
 	s.left = append(s.left, leftOut{name, fmt.Sprintf(format, args...)})
 }
 
-// walk plans what is there, directory by directory.
-func (s *saver) walk(ctx context.Context, root *os.Root) error {
-	most := 2 * cmp.Or(s.limits.MaxFiles, DefaultResultFiles) // that are looked at, whatever they are
-	for dirs := []string{"."}; len(dirs) > 0; {
-		if err := ctx.Err(); err != nil {
+// walk plans what is in one directory and below it. It goes down by handles, so that a deep path is not
+// walked from the top for each of its files.
+func (s *saver) walk(ctx context.Context, here *os.Root, dir string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	below, err := s.readDir(here, dir)
+	if err != nil {
+		s.leave(dir, "%v", bare(err))
+	}
+	for _, base := range below {
+		sub, err := here.OpenRoot(base)
+		if err != nil {
+			s.leave(path.Join(dir, base), "%v", bare(err))
+			continue
+		}
+		if err := errors.Join(s.walk(ctx, sub, path.Join(dir, base)), sub.Close()); err != nil {
 			return err
 		}
-		dir := dirs[len(dirs)-1]
-		dirs = dirs[:len(dirs)-1]
-		below, err := s.readDir(root, dir, most)
-		if err != nil {
-			s.leave(dir, "%v", bare(err))
-		}
-		if s.entries >= most {
-			s.leave(dir, "more than %d files and directories: the rest was not looked at", most)
-			return nil
-		}
-		dirs = append(dirs, below...)
 	}
 	return nil
 }
 
 // readDir plans the files of one directory and gives the directories in it.
-func (s *saver) readDir(root *os.Root, dir string, most int) (below []string, err error) {
-	here, err := root.OpenRoot(dir) // one handle, so that a deep path is walked once, not for each file
-	if err != nil {
-		return nil, err
-	}
-	defer here.Close()
+func (s *saver) readDir(here *os.Root, dir string) (below []string, err error) {
 	f, err := here.Open(".")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	for s.entries < most {
+	for most := 2 * s.mostFiles(); s.entries < most; {
 		names, err := f.Readdirnames(min(1000, most-s.entries))
 		for _, n := range names {
 			s.entries++
 			if s.look(here, n, path.Join(dir, n)) {
-				below = append(below, path.Join(dir, n))
+				below = append(below, n)
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -147,8 +143,14 @@ func (s *saver) readDir(root *os.Root, dir string, most int) (below []string, er
 			return below, err
 		}
 	}
-	return below, nil
+	return below, errTooMany
 }
+
+// errTooMany says that a directory was not looked at to its end.
+var errTooMany = errors.New("there are too many files and directories: not all were looked at")
+
+func (s *saver) mostBytes() int64 { return cmp.Or(s.limits.MaxBytes, DefaultResultBytes) }
+func (s *saver) mostFiles() int   { return cmp.Or(s.limits.MaxFiles, DefaultResultFiles) }
 
 // look plans one entry, and tells whether it is a directory to walk.
 func (s *saver) look(here *os.Root, base, name string) (dir bool) {
@@ -176,15 +178,15 @@ func (s *saver) look(here *os.Root, base, name string) (dir bool) {
 
 // cutToLimits drops the files, in the order of their names, that no longer fit.
 func (s *saver) cutToLimits() {
-	bytes, files := cmp.Or(s.limits.MaxBytes, DefaultResultBytes), cmp.Or(s.limits.MaxFiles, DefaultResultFiles)
+	bytes, files := s.mostBytes(), s.mostFiles()
 	slices.SortFunc(s.plan, func(a, b planned) int { return strings.Compare(a.name, b.name) })
 	s.plan = slices.DeleteFunc(s.plan, func(p planned) bool {
 		switch {
 		case files == 0:
-			s.leave(p.name, "more than %d files", cmp.Or(s.limits.MaxFiles, DefaultResultFiles))
+			s.leave(p.name, "more than %d files", s.mostFiles())
 			return true
 		case p.size > bytes:
-			s.leave(p.name, "its %d bytes are over the limit of %d for all results", p.size, cmp.Or(s.limits.MaxBytes, DefaultResultBytes))
+			s.leave(p.name, "its %d bytes are over the limit of %d for all results", p.size, s.mostBytes())
 			return true
 		}
 		files--

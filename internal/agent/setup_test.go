@@ -87,7 +87,8 @@ type scripted struct {
 	startErr error
 	waitErr  error
 	dies     map[syscall.Signal]time.Duration // how long after a signal it dies; not at all of others
-	atStart  func(machine.Command)
+	atStart  func(machine.Command) error
+	deaf     bool // not even the end of the context ends it
 
 	mu      sync.Mutex
 	started time.Time
@@ -104,7 +105,9 @@ func (s *scripted) Start(ctx context.Context, c machine.Command) (machine.Proces
 		return nil, s.startErr
 	}
 	if s.atStart != nil {
-		s.atStart(c)
+		if err := s.atStart(c); err != nil {
+			return nil, err
+		}
 	}
 	s.started, s.env, s.end = time.Now(), c.Env, make(chan machine.Exit, 1)
 	if _, err := io.WriteString(c.Output, s.output); err != nil { // less than a pipe holds
@@ -113,7 +116,11 @@ func (s *scripted) Start(ctx context.Context, c machine.Command) (machine.Proces
 	if s.runs > 0 {
 		time.AfterFunc(s.runs, func() { s.die(s.exit) })
 	}
-	context.AfterFunc(ctx, func() { s.die(machine.Exit{Code: 137, Signal: syscall.SIGKILL}) })
+	context.AfterFunc(ctx, func() {
+		if !s.deaf {
+			s.die(machine.Exit{Code: 137, Signal: syscall.SIGKILL})
+		}
+	})
 	return s, nil
 }
 
@@ -137,11 +144,16 @@ func (s *scripted) Signal(sig syscall.Signal) error {
 
 func (s *scripted) Wait() (machine.Exit, error) { return <-s.end, s.waitErr }
 
-func (s *scripted) wasStarted() bool { return !s.started.IsZero() }
-
-// obeys is a scripted job that dies of SIGTERM at once.
-func obeys() *scripted {
-	return &scripted{dies: map[syscall.Signal]time.Duration{syscall.SIGTERM: 0, syscall.SIGKILL: 0}}
+// leaves makes the job leave these files in its results.
+func (s *scripted) leaves(files map[string]string) {
+	s.atStart = func(c machine.Command) error {
+		var err error
+		for name, content := range files {
+			p := filepath.Join(c.Results, name)
+			err = errors.Join(err, os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, []byte(content), 0o644))
+		}
+		return err
+	}
 }
 
 // attempt is one attempt under test: a task, a bucket, and everything that happens.
