@@ -16,6 +16,15 @@ const CancelPatience = 30 * time.Second
 // while runs are active, whatever Next says.
 const Look = time.Second
 
+// lookAgain is how long to wait for a machine that was just ended to be seen gone: where lists do not
+// lag a short while at first, half as long again each time.
+func lookAgain(since, settle time.Duration) time.Duration {
+	if settle > 0 {
+		return Look
+	}
+	return min(max(since/2, 10*time.Millisecond), Look)
+}
+
 // Facts are what is known of a run's machine when Decide is asked.
 type Facts struct {
 	Now      time.Time
@@ -238,7 +247,7 @@ func decideStopping(run dayfly.Run, retry dayfly.Retry, f Facts) Decision {
 		if a.Machine == "" { // nothing to name: it shows up in a list, or the list settles without it
 			return Decision{Run: run, Next: later(f.Now.Add(Look), a.StoppingAt.Add(f.Settle))}
 		}
-		return Decision{Run: run, Step: Terminate, Next: f.Now.Add(Look)}
+		return Decision{Run: run, Step: Terminate, Next: f.Now.Add(lookAgain(f.Now.Sub(a.StoppingAt), f.Settle))}
 	}
 	// The agent may have reported at the last moment; what it saved is worth having.
 	if a.Report == nil && a.Outcome != dayfly.Refused && a.Outcome != dayfly.Capacity {
