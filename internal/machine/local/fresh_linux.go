@@ -44,13 +44,13 @@ func (b *builder) mount(fstype, path string, flags uintptr, options string) erro
 	return nil
 }
 
-// proc shows the sandbox's own processes. Where root is the host's root, what changes the host is
-// read-only; a user namespace sees to that by itself.
+// proc shows the sandbox's own processes. Where root is the host's root, in a user namespace too,
+// what changes the host is read-only; nobody else may write there.
 func (b *builder) proc() error {
 	if err := b.mount("proc", "/proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return err
 	}
-	if b.way != wayRoot {
+	if !b.asRoot {
 		return nil
 	}
 	for _, p := range []string{"sys", "sysrq-trigger", "irq", "bus", "fs"} {

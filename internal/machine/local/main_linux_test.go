@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 			os.Exit(supervise(os.Args[3:]))
 		case "reboot":
 			os.Exit(reboot(os.Args[3]))
+		case "wait":
+			time.Sleep(time.Hour)
 		case "zombie":
 			zombie()
 		case "launch":

@@ -22,6 +22,8 @@ type order struct {
 	Try        bool          `json:"try,omitempty"`    // build the sandbox, and that is all
 	Box        string        `json:"box,omitempty"`    // host directory for the throw-away layers
 	Hidden     []string      `json:"hidden,omitempty"`
+	Root       bool          `json:"root,omitempty"` // root here is the host's root
+	Home       string        `json:"home,omitempty"` // of an ordinary user
 	Work       string        `json:"work,omitempty"`
 	Results    string        `json:"results,omitempty"`
 	Script     string        `json:"script,omitempty"`

@@ -15,6 +15,8 @@ import (
 // builder assembles the root of a sandbox out of the host's mounts, in a mount namespace of its own.
 type builder struct {
 	way    way
+	asRoot bool   // the host's root, whatever namespace it is in
+	home   string // of an ordinary user
 	box    string // host directory for what is thrown away
 	root   string // where the new root is put together
 	layers int
@@ -25,7 +27,7 @@ type builder struct {
 
 // build makes the sandbox's root and enters it. It must be called in a new mount namespace.
 func build(o order) (notes []string, err error) {
-	b := &builder{way: o.Way, box: o.Box, root: filepath.Join(o.Box, "root")}
+	b := &builder{way: o.Way, asRoot: o.Root, home: o.Home, box: o.Box, root: filepath.Join(o.Box, "root")}
 	defer unix.Umask(unix.Umask(0))
 	// Nothing that is mounted here may reach the host. What the host unmounts may be let go of here;
 	// in a user namespace that is all that may be changed.
@@ -70,7 +72,11 @@ func (b *builder) files(all []mount) error {
 		if err := unix.Mount("tmpfs", b.root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
 			return fmt.Errorf("mount the sandbox's root: %w", err)
 		}
-		return b.overlayDirs("/", all)
+		if err := b.overlayDirs("/", all); err != nil {
+			return err
+		}
+		b.overlayOwn("/var/tmp", b.home)
+		return nil
 	default:
 		return b.bindAll()
 	}
@@ -125,6 +131,19 @@ func (b *builder) overlayDirs(dir string, all []mount) error {
 	return nil
 }
 
+// overlayOwn puts overlays of their own over directories that the user may write in and that lie
+// deep in others' directories: in a user namespace those cannot be copied up, being owned by ids
+// that it does not have. Where that does not work they stay as they are.
+func (b *builder) overlayOwn(dirs ...string) {
+	for _, d := range dirs {
+		target := filepath.Join(b.root, d)
+		if fi, err := os.Lstat(target); err != nil || !fi.IsDir() || d == "/" || isFresh(d) || unix.Access(d, unix.W_OK) != nil {
+			continue
+		}
+		_ = b.overlay(d, target, 0)
+	}
+}
+
 func (b *builder) entry(path, target string, e fs.DirEntry, all []mount) error {
 	isPoint := func(m mount) bool { return m.point == path }
 	switch {
@@ -135,15 +154,7 @@ func (b *builder) entry(path, target string, e fs.DirEntry, all []mount) error {
 		}
 		return os.Symlink(to, target)
 	case !e.IsDir():
-		if err := os.WriteFile(target, nil, 0o600); err != nil {
-			return err
-		}
-		why := ""
-		if slices.ContainsFunc(all, isPoint) {
-			why = "is a single file"
-		}
-		b.readOnly(path, target, why)
-		return nil
+		return b.file(path, target, e, slices.ContainsFunc(all, isPoint))
 	}
 	if err := os.Mkdir(target, permOf(path)); err != nil {
 		return err
@@ -157,6 +168,31 @@ func (b *builder) entry(path, target string, e fs.DirEntry, all []mount) error {
 	if err := b.overlay(path, target, 0); err != nil {
 		b.readOnly(path, target, cause(err).Error())
 	}
+	return nil
+}
+
+// smallFile is how much of a file that lies beside a mount is worth a copy of its own.
+const smallFile = 1 << 20
+
+// file brings in what no directory's overlay does: a copy, which may be written, of what is small
+// and readable, and the rest read-only.
+func (b *builder) file(path, target string, e fs.DirEntry, mounted bool) error {
+	if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && fi.Size() <= smallFile && !mounted {
+		if data, err := os.ReadFile(path); err == nil {
+			return os.WriteFile(target, data, fi.Mode().Perm())
+		}
+	}
+	if err := os.WriteFile(target, nil, 0o600); err != nil {
+		return err
+	}
+	why := ""
+	switch {
+	case mounted:
+		why = "is a single file"
+	case e.Type().IsRegular():
+		why = "a large file beside a mount"
+	}
+	b.readOnly(path, target, why)
 	return nil
 }
 

@@ -89,7 +89,7 @@ func (r *rungs) try(ctx context.Context, w way, known knownRungs) error {
 	if err != nil {
 		return fmt.Errorf("try a sandbox: %w", err)
 	}
-	_, err = runInit(ctx, r.program, "try", order{Way: w, Try: true, Box: box, Deadline: time.Now().Add(time.Minute)}, false)
+	_, err = runInit(ctx, r.program, "try", order{Way: w, Try: true, Root: os.Geteuid() == 0, Home: home(), Box: box, Deadline: time.Now().Add(time.Minute)}, false)
 	if rerr := r.program.removeAll(ctx, box); err == nil {
 		err = rerr
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -104,6 +105,7 @@ func (s *sandbox) begin(c *child, cmd machine.Command) (notes []string, err erro
 	spec := s.launch.Spec
 	o := order{
 		Way: s.launch.Way, Box: s.dir.path(dirBox), Hidden: s.launch.Hidden, Work: cmd.Work, Results: cmd.Results,
+		Root: os.Geteuid() == 0, Home: home(),
 		Script: cmd.Script, Env: cmd.Env, Grace: spec.Task.Grace.Duration(), Deadline: spec.Tags.Deadline, OwnNetwork: s.ownNetwork(),
 	}
 	if s.launch.Way == wayGroup {
@@ -133,6 +135,15 @@ func (s *sandbox) begin(c *child, cmd machine.Command) (notes []string, err erro
 		return nil, errors.New(w.Error)
 	}
 	return append(notes, w.Notes...), nil
+}
+
+// home is the user's home directory, empty where there is none.
+func home() string {
+	h, err := os.UserHomeDir()
+	if err != nil || !filepath.IsAbs(h) {
+		return ""
+	}
+	return filepath.Clean(h)
 }
 
 // limit puts the first process into its cgroups and says which limits that leaves out.
