@@ -1,9 +1,11 @@
 package objects_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/bucket/dir"
 	"github.com/dayfly-io/dayfly/internal/bucket/mem"
 	"github.com/dayfly-io/dayfly/internal/store"
@@ -26,4 +28,57 @@ func TestInDirectory(t *testing.T) {
 		t.Cleanup(func() { b.Close() })
 		return objects.New(b)
 	})
+}
+
+// Whatever operation of the bucket fails, before it is done or with its reply lost: a run that is
+// stored and not ended is found among the active, and none that is ended.
+func TestActiveRunsUnderFaults(t *testing.T) {
+	t.Parallel()
+	ctx, boom := t.Context(), errors.New("boom")
+	slot := time.Date(2026, 11, 22, 23, 0, 0, 0, time.UTC)
+	due := dayfly.Run{ID: dayfly.NewRunID("pi", slot, "", 0), Job: "pi", Slot: slot, State: dayfly.Due}
+	for n := range 8 {
+		for _, lost := range []bool{false, true} {
+			b := mem.New(time.Now)
+			s, left := objects.New(b), n
+			fail := func(string, string) error {
+				if left--; left == -1 {
+					return boom
+				}
+				return nil
+			}
+			arm := func() {
+				if left = n; lost {
+					b.Fail(nil, fail)
+				} else {
+					b.Fail(fail, nil)
+				}
+			}
+			check := func(what string) {
+				t.Helper()
+				b.Fail(nil, nil)
+				r, err := s.Run(ctx, due.ID)
+				there := err == nil && r.State != dayfly.Ended
+				active, err := s.ActiveRuns(ctx, store.Scope{Job: "pi"})
+				if err != nil || len(active) == 1 != there {
+					t.Errorf("fault %d (reply lost: %v) of %s: the run is active: %v, and found %d (%v)", n+1, lost, what, there, len(active), err)
+				}
+			}
+			arm()
+			_, _ = s.InsertRuns(ctx, []dayfly.Run{due})
+			check("an insert")
+			if _, err := s.InsertRuns(ctx, []dayfly.Run{due}); err != nil {
+				t.Fatal(err)
+			}
+			check("an insert, repeated")
+			r, err := s.Run(ctx, due.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.State = dayfly.Ended
+			arm()
+			_, _ = s.UpdateRun(ctx, r)
+			check("the end of a run")
+		}
+	}
 }

@@ -50,8 +50,8 @@ func history(t *testing.T, s store.Store) {
 		{Job: "b", Outcome: dayfly.Failed}, {Since: at(7)}, {Since: at(7).Add(time.Millisecond)}, {Job: "a", Since: at(19)},
 		{Since: at(99)}, {Ended: true}, {Job: "b", Ended: true}, {Job: "a", Outcome: dayfly.Skipped, Since: at(3), Ended: true},
 	} {
-		for _, before := range []dayfly.RunID{"", all[17].ID, all[len(all)-1].ID, "a-20261122T230959.999Z", "a-19700101T000000Z", "zz-21000101T000000Z"} {
-			for _, limit := range []int{0, 1, 7, 1000} {
+		for _, before := range []dayfly.RunID{"", all[17].ID, all[len(all)-1].ID, "a-20261122T230959.999Z", "zz-21000101T000000Z"} {
+			for _, limit := range []int{0, 7} {
 				f.Before, f.Limit = before, limit
 				same(t, describeFilter(f), ids(read(t, s, f)), ids(expect(all, f)))
 			}

@@ -16,10 +16,10 @@ import (
 const Limit = 100 * time.Millisecond
 
 // Indexed holds a store to what an index promises: an answer costs what is in it. It is given a
-// history of 20,000 runs, or as many as DAYFLY_TEST_HISTORY says.
+// history of 20,000 runs (fewer under the race detector), or as many as DAYFLY_TEST_HISTORY says.
 func Indexed(t *testing.T, open Open) {
 	t.Helper()
-	size := 20_000
+	size := defaultSize
 	if text := os.Getenv("DAYFLY_TEST_HISTORY"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
