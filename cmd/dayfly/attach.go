@@ -209,6 +209,7 @@ func (a *app) detached(ctx context.Context, h *home, w *watch, f attachFlags) er
 	if err != nil || run.State != dayfly.Ended {
 		return err
 	}
+	a.sum(ctx, h, run)
 	return f.exit(run)
 }
 

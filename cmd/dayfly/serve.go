@@ -111,6 +111,7 @@ func (a *app) newDaemon(h *home, loop *reconcile.Reconciler, f serveFlags) (d *d
 		return nil, nil, fmt.Errorf("listen for the bell: %w", err)
 	}
 	closeAll = func() { _ = waiter.Close() }
+	_ = os.Remove(h.path(announceFile)) // of one that was killed
 	var listener net.Listener
 	if f.listen != "" {
 		if listener, err = net.Listen("tcp", f.listen); err != nil {
