@@ -368,5 +368,6 @@ func (p *pass) terminate(ctx context.Context, run dayfly.Run) (dayfly.Run, error
 	if errors.Is(err, errElse) {
 		return run, nil
 	}
+	p.soon(p.now()) // many are gone at once, and one that was killed rings no bell
 	return stored, err
 }
