@@ -115,6 +115,11 @@ func (p *Provider) put(ctx context.Context, f folder, s machine.Spec) error {
 	if known, err := f.has(fileLaunch); known || err != nil {
 		return err
 	}
+	if spent, err := f.spent(); err != nil {
+		return err
+	} else if spent {
+		return fmt.Errorf("launch machine %s: it is forgotten: %w", s.Token, machine.ErrGone)
+	}
 	if !s.Tags.Deadline.After(p.cfg.Now()) {
 		if err := f.close("its deadline had passed before it was launched"); err != nil {
 			return err
@@ -316,6 +321,13 @@ func (p *Provider) Forget(ctx context.Context, id dayfly.MachineID) error {
 		return fmt.Errorf("forget machine %s: it is %s", id, s.state)
 	}
 	if err := f.clean(ctx, p.program); err != nil {
+		return fmt.Errorf("forget machine %s: %w", id, err)
+	}
+	var tags dayfly.Tags
+	if _, err := f.readable(fileTags, &tags); err != nil {
+		return fmt.Errorf("forget machine %s: %w", id, err)
+	}
+	if err := p.spend(token, tags.Deadline); err != nil { // before the folder goes: there is always one of both
 		return fmt.Errorf("forget machine %s: %w", id, err)
 	}
 	// By one rename: nobody sees a machine that was closed, and is not any more.

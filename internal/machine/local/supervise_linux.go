@@ -107,6 +107,15 @@ func (s *supervisor) claim() (answer string, err error) {
 	if over, err := s.over(); over || err != nil {
 		return answerBefore, err
 	}
+	// Whoever launched this may have been paused until the machine was made, ended and forgotten by others.
+	if spent, err := s.dir.spent(); err != nil {
+		return "", err
+	} else if spent {
+		return answerBefore, s.dir.close("its token was used up by a machine that is forgotten")
+	}
+	if !time.Now().Before(s.launch.Spec.Tags.Deadline) { // the launcher had died, and was repeated too late
+		return answerBefore, s.dir.close("its deadline had passed before it was launched")
+	}
 	// From here on Terminate may find this process by its record, Cancel may signal it.
 	s.heed()
 	r, err := recordOf(os.Getpid())

@@ -1,0 +1,74 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// dirSpent holds the tokens of forgotten machines, as empty files in a folder for each hour in which
+// deadlines lie. Somebody who was paused in the middle of a launch finds them there; after the deadline
+// Launch refuses in any case. Nothing is synced: a power cut ends the paused as well.
+const dirSpent = ".spent"
+
+const (
+	spentHour = "2006010215"
+	// spentUnknown is for a machine that was closed before its launch: its deadline is not known, and
+	// no job's is further away.
+	spentUnknown = 32 * 24 * time.Hour
+)
+
+// spend marks a token as used up until its deadline.
+func (p *Provider) spend(token string, deadline time.Time) error {
+	if deadline.IsZero() {
+		deadline = p.cfg.Now().Add(spentUnknown)
+	}
+	hour := filepath.Join(p.cfg.Dir, dirSpent, deadline.UTC().Format(spentHour))
+	err := os.MkdirAll(hour, 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(hour, token), nil, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("remember a token that is used up: %w", err)
+	}
+	return p.sweepSpent()
+}
+
+// sweepSpent drops the hours that are over. A clock that is wrong by less than an hour harms nothing.
+func (p *Provider) sweepSpent() error {
+	hours, err := os.ReadDir(filepath.Join(p.cfg.Dir, dirSpent))
+	if err != nil {
+		return fmt.Errorf("look for tokens past their deadline: %w", err)
+	}
+	over := p.cfg.Now().Add(-2 * time.Hour).UTC().Format(spentHour)
+	for _, h := range hours {
+		if h.Name() < over {
+			if err := os.RemoveAll(filepath.Join(p.cfg.Dir, dirSpent, h.Name())); err != nil {
+				return fmt.Errorf("drop tokens past their deadline: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// spent tells whether the folder's token was used up by a machine that is forgotten.
+func (f folder) spent() (bool, error) {
+	all := filepath.Join(filepath.Dir(string(f)), dirSpent)
+	hours, err := os.ReadDir(all)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for the token among those used up: %w", err)
+	}
+	for _, h := range hours {
+		there, err := folder(filepath.Join(all, h.Name())).has(f.token())
+		if there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
+}
