@@ -55,6 +55,12 @@ func (a *agent) save(ctx context.Context, end *ending, stopShipping func()) erro
 	for _, name := range a.secrets.TooShort() {
 		r.Notes = append(r.Notes, fmt.Sprintf("the secret %s is too short to be looked for in the log", name))
 	}
+	return a.saveReport(ctx)
+}
+
+// saveReport stores the report, after everything it speaks of, and rings.
+func (a *agent) saveReport(ctx context.Context) error {
+	r := &a.report
 	r.SavedAt = a.Now().UTC()
 	r.Reason = a.secrets.String(r.Reason)
 	for i, n := range r.Notes {

@@ -141,7 +141,7 @@ func TestCancel(t *testing.T) {
 		t.Parallel()
 		s := &scripted{dies: map[syscall.Signal]time.Duration{syscall.SIGKILL: 0}}
 		virtual(t, s, func(t *testing.T, a *attempt) {
-			bell := make(chan struct{})
+			bell := make(chan struct{}, 1)
 			a.cfg.Cancel = bell
 			time.AfterFunc(5100*time.Millisecond, func() {
 				bell <- struct{}{} // rung for nothing

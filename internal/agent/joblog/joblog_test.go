@@ -207,6 +207,9 @@ func TestRateIsCutAndRecovers(t *testing.T) {
 	}
 	c.add(200 * time.Millisecond)
 	say("calm again\n")
+	if !strings.HasSuffix(whole(t, l), "calm again\n") {
+		t.Error("the cut did not end after a second")
+	}
 	l.Close()
 	got := whole(t, l)
 	if marks := account(t, got, printed); marks != 1 {
