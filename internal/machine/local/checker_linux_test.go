@@ -42,6 +42,17 @@ func (h *host) nothingLeft(token string) {
 // processes are those with the token in their arguments or environment, this one apart.
 func processes(t testing.TB, token string) []int {
 	t.Helper()
+	return carrying(t, token, "cmdline", "environ")
+}
+
+// jobProcesses are those with the token in their environment, which dayfly's own have not.
+func jobProcesses(t testing.TB, token string) []int {
+	t.Helper()
+	return carrying(t, token, "environ")
+}
+
+func carrying(t testing.TB, token string, files ...string) []int {
+	t.Helper()
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		t.Fatal(err)
@@ -52,23 +63,14 @@ func processes(t testing.TB, token string) []int {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		for _, name := range []string{"cmdline", "environ"} {
-			if b, err := os.ReadFile(filepath.Join("/proc", e.Name(), name)); err == nil && bytes.Contains(b, []byte(token)) {
-				out = append(out, pid)
-				break
-			}
+		if slices.ContainsFunc(files, func(name string) bool {
+			b, err := os.ReadFile(filepath.Join("/proc", e.Name(), name))
+			return err == nil && bytes.Contains(b, []byte(token))
+		}) {
+			out = append(out, pid)
 		}
 	}
 	return out
-}
-
-// jobProcesses are those with the token in their environment alone: the job's.
-func jobProcesses(t testing.TB, token string) []int {
-	t.Helper()
-	return slices.DeleteFunc(processes(t, token), func(pid int) bool {
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-		return err != nil || bytes.Contains(b, []byte(token))
-	})
 }
 
 // recorded is a process as a machine's folder names it.

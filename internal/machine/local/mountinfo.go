@@ -86,7 +86,8 @@ func visibleMounts(all []mount) []mount {
 		out = append(out, m)
 		slices.SortStableFunc(kids, func(a, b mount) int { return cmp.Compare(a.point, b.point) })
 		for _, k := range kids {
-			if !slices.ContainsFunc(kids, func(o mount) bool { return o.id != k.id && isBelow(k.point, o.point) }) {
+			// Had the other been there before, k would lie in it.
+			if !slices.ContainsFunc(kids, func(o mount) bool { return o.point != k.point && isBelow(k.point, o.point) }) {
 				walk(k)
 			}
 		}

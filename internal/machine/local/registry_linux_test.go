@@ -165,6 +165,22 @@ func TestNeverStartedIsPendingUntilClosed(t *testing.T) {
 	if err := h.Forget(t.Context(), h.MachineID(s)); err == nil {
 		t.Error("it was forgotten")
 	}
+	t.Run("and a launch repeated after its deadline does not start it", func(t *testing.T) {
+		var l map[string]any
+		h.read(s.Token, "launch.json", &l)
+		tags := l["spec"].(map[string]any)["tags"].(map[string]any)
+		deadline := tags["dayfly:deadline"]
+		tags["dayfly:deadline"] = time.Now().Format(time.RFC3339Nano)
+		h.write(s.Token, "launch.json", l)
+		if _, err := h.Launch(t.Context(), s); !errors.Is(err, machine.ErrGone) {
+			t.Errorf("launch gave %v", err)
+		}
+		tags["dayfly:deadline"] = deadline
+		h.write(s.Token, "launch.json", l)
+		if err := os.Remove(filepath.Join(h.dir, s.Token, "closed")); err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("and a repeated launch starts it", func(t *testing.T) {
 		if m := h.launch(s); m.State != dayfly.MachineRunning {
 			t.Errorf("it is %s", m.State)
