@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/dayfly-io/dayfly/internal/store"
 )
@@ -36,13 +39,34 @@ func (s *Store) Pragmas(ctx context.Context, name string) (write, read string, e
 // Readers is the pool of reading connections.
 func (s *Store) Readers() *sql.DB { return s.pool }
 
-// Plan says how SQLite answers a history.
-func (s *Store) Plan(ctx context.Context, f store.Filter) (plan []string, err error) {
+// HistoryPlan says how SQLite answers a history.
+func (s *Store) HistoryPlan(ctx context.Context, f store.Filter) ([]string, error) {
 	query, args, err := historyQuery(f)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.QueryContext(ctx, "EXPLAIN QUERY PLAN "+query, append(args, 10)...)
+	return s.Plan(ctx, query, append(args, 10)...)
+}
+
+// ActivePlan says how SQLite answers a question for active runs.
+func (s *Store) ActivePlan(ctx context.Context, scope store.Scope) ([]string, error) {
+	query, args := activeQuery(scope)
+	return s.Plan(ctx, query, args...)
+}
+
+// Prepared gives the queries that were asked so far.
+func (s *Store) Prepared() []string {
+	s.read.mu.Lock()
+	defer s.read.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.read.known))
+}
+
+// Plan says how SQLite answers a query.
+func (s *Store) Plan(ctx context.Context, query string, args ...any) (plan []string, err error) {
+	for len(args) < strings.Count(query, "?") {
+		args = append(args, nil)
+	}
+	rows, err := s.pool.QueryContext(ctx, "EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		return nil, err
 	}

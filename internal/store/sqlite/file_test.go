@@ -345,12 +345,52 @@ func TestHistoryPlans(t *testing.T) {
 			f.Before = "pi-20261122T230000Z"
 		}
 		f.Ended = bits&16 != 0
-		plan, err := s.Plan(t.Context(), f)
+		plan, err := s.HistoryPlan(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(plan) != 1 || !strings.HasSuffix(strings.Split(plan[0]+" (", " (")[0], "USING INDEX "+want) {
 			t.Errorf("%+v: %q, want only a walk of %s", f, plan, want)
+		}
+	}
+}
+
+// Nor does anything else that is asked walk through what has ended: each question is asked of an
+// index that holds little else than the answer.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	s := openAt(t, filepath.Join(t.TempDir(), "dayfly.db"))
+	ctx := t.Context()
+	for scope, want := range map[store.Scope]string{
+		{}: "SCAN runs USING INDEX runs_active", {Job: "pi"}: "SEARCH runs USING INDEX runs_active_job (job=?)",
+		{Run: "x"}: "SEARCH runs USING INDEX sqlite_autoindex_runs_1 (id=?)", {Job: "pi", Run: "x"}: "SEARCH runs USING INDEX sqlite_autoindex_runs_1 (id=?)",
+	} {
+		if plan, err := s.ActivePlan(ctx, scope); err != nil || len(plan) != 1 || plan[0] != want {
+			t.Errorf("active runs of %+v: %q (%v), want %q", scope, plan, err, want)
+		}
+	}
+	_, _ = s.Run(ctx, "x")
+	_, _ = s.Job(ctx, "x")
+	_, _ = s.Version(ctx, "x")
+	_, _ = s.DueJobs(ctx, store.Scope{}, slot, 1)
+	_, _ = s.DueJobs(ctx, store.Scope{Job: "x"}, slot, 1)
+	_, _ = s.NextDue(ctx)
+	_, _ = s.LastN(ctx, "x", slot, "")
+	_, _ = s.Ranges(ctx, "x", slot)
+	_, _ = s.Notes(ctx, "x", slot)
+	asked := s.Prepared()
+	if len(asked) != 9 {
+		t.Errorf("%d queries, want 9: %q", len(asked), asked)
+	}
+	for _, query := range asked {
+		plan, err := s.Plan(ctx, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range plan {
+			if !strings.HasPrefix(step, "SEARCH ") {
+				t.Errorf("%s: %s", query, step)
+			}
 		}
 	}
 }

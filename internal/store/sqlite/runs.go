@@ -111,18 +111,24 @@ func (s *Store) runs(ctx context.Context, query string, args ...any) (out []dayf
 
 // ActiveRuns implements store.Store.
 func (s *Store) ActiveRuns(ctx context.Context, scope store.Scope) ([]dayfly.Run, error) {
-	query, args := "SELECT rev, body FROM runs WHERE state <> 'ended'", []any(nil)
-	if scope.Job != "" {
-		query, args = query+" AND job = ?", append(args, string(scope.Job))
-	}
-	if scope.Run != "" {
-		query, args = query+" AND id = ?", append(args, string(scope.Run))
-	}
-	out, err := s.runs(ctx, query+" ORDER BY slot, id", args...)
+	query, args := activeQuery(scope)
+	out, err := s.runs(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read active runs: %w", err)
 	}
 	return out, nil
+}
+
+// activeQuery names its index, as historyQuery does: SQLite would walk all that a job has ever run.
+func activeQuery(scope store.Scope) (query string, args []any) {
+	index, where := "INDEXED BY runs_active", "state <> 'ended'"
+	if scope.Job != "" {
+		index, where, args = "INDEXED BY runs_active_job", where+" AND job = ?", append(args, string(scope.Job))
+	}
+	if scope.Run != "" {
+		index, where, args = "", where+" AND id = ?", append(args, string(scope.Run)) // by the id's own
+	}
+	return fmt.Sprintf("SELECT rev, body FROM runs %s WHERE %s ORDER BY slot, id", index, where), args
 }
 
 // LastN implements store.Store.
