@@ -20,9 +20,6 @@ func WithDisk(o Options, syncDir func(dir string) error, kindOf func(dir string)
 // SyncDir is the real one.
 func SyncDir(dir string) error { return syncDir(dir) }
 
-// MountType is how the kind of a FUSE file system is found.
-func MountType(mounts []byte, major, minor uint32) string { return mountType(mounts, major, minor) }
-
 // Change does f in a transaction like any other, on the writing connection.
 func (s *Store) Change(ctx context.Context, f func(conn *sql.Conn) error) error {
 	return s.change(ctx, func(context.Context) error { return f(s.conn) })
