@@ -35,7 +35,6 @@ type world struct {
 	fault    func(op string, after bool) error
 	partial  bool
 	secret   func(string) (string, error)
-	capacity machine.Provider // stands before provider if set
 }
 
 const installation = "test-installation"
