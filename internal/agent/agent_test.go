@@ -278,10 +278,10 @@ func TestTheReportIsWhatTheContractSays(t *testing.T) {
 func TestARealJobThatDoesNotHear(t *testing.T) {
 	t.Parallel()
 	a := setup(t, `trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & echo "$!" > "$DAYFLY_RESULTS/child"; echo ready; while :; do sleep 1; done`)
-	a.cfg.Task.Timeout, a.cfg.Task.Grace = dayfly.Seconds(500*time.Millisecond), dayfly.Seconds(100*time.Millisecond)
+	a.cfg.Task.Timeout, a.cfg.Task.Grace = dayfly.Seconds(2*time.Second), dayfly.Seconds(100*time.Millisecond)
 	r := a.run()
-	wantOutcome(t, r, dayfly.TimedOut, 137, "longer than its timeout of 500ms")
-	if a.log() != "ready\n" || r.Usage.Wall.Duration() < 600*time.Millisecond {
+	wantOutcome(t, r, dayfly.TimedOut, 137, "longer than its timeout of 2s")
+	if a.log() != "ready\n" || r.Usage.Wall.Duration() < 2100*time.Millisecond {
 		t.Errorf("the log is %q, wall %s", a.log(), r.Usage.Wall)
 	}
 }
