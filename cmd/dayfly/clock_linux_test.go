@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// clock is the real one, put forward.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+func (c *clock) put(forward time.Duration) { c.ahead.Add(int64(forward)) }
+
+// withClock gives a data directory that cannot leave a machine behind, and its clock.
+func withClock(t *testing.T) (*call, *clock) {
+	t.Helper()
+	c, k := newCall(t), &clock{}
+	c.now = k.now
+	t.Cleanup(func() { endMachines(c.data) })
+	return c, k
+}
+
+func jobFileOf(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name+".yaml")
+	if err := os.WriteFile(path, []byte("name: "+name+"\n"+text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestServeOnce(t *testing.T) {
+	t.Parallel()
+	c, k := withClock(t)
+	file := jobFileOf(t, "daily", "schedule: \"@daily\"\nrun: echo ran\ntimeout: 20s\ndeadline: 40s\n")
+	_, said := c.want(0, "serve", "--once", "--jobs", filepath.Dir(file))
+	if !strings.Contains(said, "+ daily added") || !strings.Contains(said, "0 runs made") {
+		t.Fatal(said)
+	}
+	today := k.now().UTC().Truncate(24 * time.Hour)
+	k.put(today.Add(24*time.Hour + 20*time.Second).Sub(k.now()))
+	_, said = c.want(0, "serve", "--once")
+	if !strings.Contains(said, "1 run made, 0 slots missed, 1 machine launched") {
+		t.Fatal(said)
+	}
+	if out, _ := c.want(0, "logs", "-f", "daily"); out != "ran\n" {
+		t.Errorf("the log is %q", out)
+	}
+	_, said = c.want(0, "serve", "--once")
+	if !strings.Contains(said, "0 runs made, 0 slots missed, 0 machines launched, 0 ended; 0 runs under way") {
+		t.Error(said)
+	}
+	out, _ := c.want(0, "history", "-o", "jsonl")
+	slot := today.Add(24 * time.Hour).Format(time.RFC3339)
+	if strings.Count(out, "\n") != 1 || !strings.Contains(out, `"slot":"`+slot+`"`) || !strings.Contains(out, `"outcome":"succeeded"`) {
+		t.Error(out)
+	}
+}
+
+const sleeps = "run: exec sleep 20\ntimeout: 25s\ngrace: 1s\ndeadline: 30s\n"
+
+func TestSweepEndsOrphans(t *testing.T) {
+	t.Parallel()
+	c, k := withClock(t)
+	c.want(0, "run", "--detach", jobFileOf(t, "long", sleeps))
+	if _, said := c.want(0, "sweep"); !strings.Contains(said, "Every machine has a run") {
+		t.Fatal(said)
+	}
+	for _, name := range []string{"dayfly.db", "dayfly.db-wal", "dayfly.db-shm"} { // the record is lost
+		if err := os.Remove(filepath.Join(c.data, name)); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	machines := func() string {
+		out, _ := c.want(0, "machines", "-o", "name")
+		return out
+	}
+	if machines() == "" {
+		t.Fatal("there is no machine")
+	}
+	if out, _ := c.want(0, "sweep", "--dry-run"); !strings.HasPrefix(out, "would suspect local/") {
+		t.Fatal(out)
+	}
+	if out, _ := c.want(0, "sweep"); !strings.HasPrefix(out, "suspect local/") || !strings.Contains(out, "is not known") {
+		t.Fatal(out)
+	}
+	k.put(31 * time.Second)
+	if out, _ := c.want(0, "sweep", "--dry-run"); !strings.HasPrefix(out, "would end local/") || machines() == "" {
+		t.Fatal(out)
+	}
+	if out, _ := c.want(0, "sweep"); !strings.HasPrefix(out, "ended local/") {
+		t.Fatal(out)
+	}
+	if left := machines(); left != "" {
+		t.Errorf("still there: %s", left)
+	}
+}
+
+func TestSweepDeadlines(t *testing.T) {
+	t.Parallel()
+	c, k := withClock(t)
+	c.want(0, "run", "--detach", jobFileOf(t, "long", sleeps))
+	if err := os.RemoveAll(filepath.Join(c.data, "dayfly.db")); err != nil { // it needs nothing but tags
+		t.Fatal(err)
+	}
+	if out, _ := c.want(0, "sweep", "--deadlines"); out != "" {
+		t.Fatalf("before the deadline: %s", out)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	looping := *c
+	looping.ctx = ctx
+	r, w := io.Pipe()
+	ended := make(chan int)
+	go func() {
+		ended <- looping.to(w, io.Discard, "sweep", "--deadlines", "--every", "100ms")
+		w.Close()
+	}()
+	k.put(31 * time.Second)
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "ended local/") || !strings.Contains(line, "run long-") {
+		t.Errorf("%q, %v", line, err)
+	}
+	stop()
+	go io.Copy(io.Discard, r)
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if _, err := os.Stat(filepath.Join(c.data, "dayfly.db")); !os.IsNotExist(err) {
+		t.Errorf("it opened the store: %v", err)
+	}
+	for _, args := range [][]string{{"--every", "1s"}, {"--deadlines", "--dry-run"}, {"--deadlines", "--every", "1ms"}} {
+		c.want(exitUsage, append([]string{"sweep"}, args...)...)
+	}
+}
+
+func TestNotGoneWinsOverAll(t *testing.T) {
+	t.Parallel()
+	c, k := withClock(t)
+	file := jobFileOf(t, "long", strings.Replace(sleeps, "run: ", "run: echo begun; ", 1))
+	r, w := io.Pipe()
+	var said strings.Builder
+	ended := make(chan int)
+	go func() { ended <- c.to(w, &said, "run", "--exit-code=job", file) }()
+	if line, err := bufio.NewReader(r).ReadString('\n'); line != "begun\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	go io.Copy(io.Discard, r)
+	k.put(30*time.Second + overdue + time.Second)
+	if code := <-ended; code != exitNotGone || !strings.Contains(said.String(), "could not be observed gone") {
+		t.Errorf("exit code %d\n%s", code, said.String())
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	for o, want := range map[dayfly.Outcome]int{
+		dayfly.Succeeded: 0, dayfly.Failed: 5, dayfly.TimedOut: 6, dayfly.Canceled: 7, dayfly.Refused: 9,
+		dayfly.Lost: 11, dayfly.Missed: 12, dayfly.Skipped: 12, "": 1,
+	} {
+		if got := outcomeCode(o); got != want {
+			t.Errorf("outcome %q: %d, want %d", o, got, want)
+		}
+	}
+	for err, want := range map[error]int{
+		nil:                                      0,
+		errors.New("anything"):                   1,
+		context.Canceled:                         130,
+		&exit{code: 37}:                          37,
+		&dayfly.Error{Code: dayfly.CodeInvalid}:  2,
+		&dayfly.Error{Code: dayfly.CodeNotFound}: 8,
+		&dayfly.Error{Code: dayfly.CodeRefused}:  9,
+		&dayfly.Error{Code: dayfly.CodeConflict}: 1,
+		&dayfly.Error{Code: dayfly.CodeBusy}:     1,
+	} {
+		if got := exitCode(err); got != want {
+			t.Errorf("%v: %d, want %d", err, got, want)
+		}
+	}
+	for _, line := range []string{"    0  done", "    2  wrong usage", "   10  a machine", "  130  Ctrl-C"} {
+		if !strings.Contains(exitCodes(), line) {
+			t.Errorf("help does not show %q", line)
+		}
+	}
+}
+
+func TestRunExitCode(t *testing.T) {
+	t.Parallel()
+	run := func(o dayfly.Outcome, job *int, late bool) dayfly.Run {
+		a := dayfly.Attempt{Deadline: t0, GoneAt: t0.Add(overdue), ExitCode: job}
+		if late {
+			a.GoneAt = t0.Add(overdue + time.Second)
+		}
+		return dayfly.Run{State: dayfly.Ended, Outcome: o, Attempts: []dayfly.Attempt{a}}
+	}
+	seven, zero := 7, 0
+	for _, c := range []struct {
+		name string
+		run  dayfly.Run
+		by   string
+		want int
+	}{
+		{"failed, by outcome", run(dayfly.Failed, &seven, false), "outcome", 5},
+		{"failed, by job", run(dayfly.Failed, &seven, false), "job", 7},
+		{"succeeded, by job", run(dayfly.Succeeded, &zero, false), "job", 0},
+		{"timed out with 0, by job", run(dayfly.TimedOut, &zero, false), "job", 6},
+		{"failed without a code, by job", run(dayfly.Failed, nil, false), "job", 5},
+		{"succeeded, and its machine was gone too late", run(dayfly.Succeeded, &zero, true), "outcome", 10},
+		{"failed, and its machine was gone too late, by job", run(dayfly.Failed, &seven, true), "job", 10},
+		{"never launched", dayfly.Run{State: dayfly.Ended, Outcome: dayfly.Missed}, "job", 12},
+	} {
+		f := attachFlags{exitCode: c.by}
+		if got := exitCode(f.exit(c.run)); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestNotGoneInTime(t *testing.T) {
+	t.Parallel()
+	run := dayfly.Run{ID: "a-1", State: dayfly.Stopping, Attempts: []dayfly.Attempt{{Machine: "local/x", Deadline: t0}}}
+	at := func(now time.Time) *watch { return &watch{a: &app{now: func() time.Time { return now }}} }
+	if err := at(t0.Add(overdue - time.Second)).notGone(run); err != nil {
+		t.Errorf("before deadline + 5 min: %v", err)
+	}
+	err := at(t0.Add(overdue)).notGone(run)
+	if exitCode(err) != 10 || !strings.Contains(err.Error(), "local/x of run a-1 could not be observed gone") {
+		t.Errorf("at deadline + 5 min: %v", err)
+	}
+	run.Attempts[0].GoneAt = t0
+	if err := at(t0.Add(overdue)).notGone(run); err != nil {
+		t.Errorf("a machine that was observed gone: %v", err)
+	}
+}
+
+func TestErrorsEndInAHint(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&dayfly.Error{Message: "this", Hint: "that"}, "error: this\nhint: that\n"},
+		{errors.Join(errors.New("one"), errors.New("two")), "error: one\nerror: two\n"},
+		{fmt.Errorf("store a run: %w", syscall.ENOSPC), "error: store a run: no space left on device\nhint: make room on that disk and try again; what dayfly acknowledged before is safe\n"},
+		{&fs.PathError{Op: "mkdir", Path: "/x", Err: syscall.EACCES}, "error: mkdir /x: permission denied\nhint: use a directory that you may write to: --data DIR or DAYFLY_DATA\n"},
+		{fmt.Errorf("open: %w", store.ErrNewer), "error: open: data was written by a newer version of dayfly\nhint: use the dayfly that wrote it or a newer one, or another directory with --data DIR\n"},
+		{fmt.Errorf("wait: %w", store.ErrBusy), "error: wait: store is busy\nhint: another process is at work on this data directory; try again\n"},
+		{context.Canceled, "error: interrupted\n"},
+		{&exit{code: 5}, ""},
+		{errors.New("evil \x1b[2J"), "error: evil \\x1b[2J\n"},
+	} {
+		var b bytes.Buffer
+		printError(&b, c.err)
+		if b.String() != c.want {
+			t.Errorf("%v:\n%s", c.err, b.String())
+		}
+	}
+}
