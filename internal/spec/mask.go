@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -10,7 +9,7 @@ import (
 // there. What follows decides by the look of the text alone what is not shown, so that it works for a
 // text that is not YAML too; hideKey adds what only the parsed file can know. When in doubt, hide.
 
-var lineKey = regexp.MustCompile(`^\s*["']?([A-Za-z0-9_.-]{1,200})["']?\s*:(\s|$)`)
+var lineKey = pattern(`^\s*["']?([A-Za-z0-9_.-]{1,200})["']?\s*:(\s|$)`)
 
 // isSensitive tells whether a key looks like the name of a secret.
 func isSensitive(key string) bool {
@@ -102,7 +101,7 @@ func (h *hider) ends(line, trimmed string, indent int) bool {
 	case !h.all:
 		return true
 	}
-	m := lineKey.FindStringSubmatch(line)
+	m := lineKey().FindStringSubmatch(line)
 	return m != nil && isKnownWord(m[1])
 }
 
@@ -114,8 +113,8 @@ func (h *hider) name(line, trimmed string, indent int) int {
 	if h.child < 0 {
 		h.child = indent
 	}
-	m := lineKey.FindStringSubmatchIndex(line)
-	if m == nil || indent != h.child || !envName.MatchString(line[m[2]:m[3]]) {
+	m := lineKey().FindStringSubmatchIndex(line)
+	if m == nil || indent != h.child || !envName().MatchString(line[m[2]:m[3]]) {
 		return 0
 	}
 	return strings.IndexByte(line[m[3]:], ':') + m[3] + 1

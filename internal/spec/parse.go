@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -142,7 +141,7 @@ func (r *reader) explainSyntax(e *yaml.LoadError, at *span) (problem, hint strin
 	within := func(s string) bool { return strings.Contains(e.ContextMsg, s) }
 	switch {
 	case has("mapping values are not allowed"):
-		if oneWord.MatchString(strings.TrimSuffix(line, rest)) {
+		if oneWord().MatchString(strings.TrimSuffix(line, rest)) {
 			return "a key cannot stand here", "mend the indentation: the line before is not one that keys can stand below"
 		}
 		return "text that holds a colon and a blank needs quotes", "put the text between quotes, or write it in a block below \"|\""
@@ -170,7 +169,7 @@ func (r *reader) explainSyntax(e *yaml.LoadError, at *span) (problem, hint strin
 }
 
 // oneWord is a line up to the colon behind its first key.
-var oneWord = regexp.MustCompile(`^\s*["']?[A-Za-z0-9_.-]+["']?$`)
+var oneWord = pattern(`^\s*["']?[A-Za-z0-9_.-]+["']?$`)
 
 // isNull tells whether a value is absent: nothing, ~ or null without quotes.
 func isNull(n *yaml.Node) bool {

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -347,13 +346,13 @@ func (r *reader) unknown(in value, key *yaml.Node) {
 // the sign.
 func showKey(name string) string {
 	shown := clip(name, 40)
-	if word := keyWord.FindString(shown); isSensitive(shown) || isSecrets(word) {
+	if word := keyWord().FindString(shown); isSensitive(shown) || isSecrets(word) {
 		return word
 	}
 	return shown
 }
 
-var keyWord = regexp.MustCompile(`^[A-Za-z0-9_.-]*`)
+var keyWord = pattern(`^[A-Za-z0-9_.-]*`)
 
 // suggested is the pattern of the key that a hint names.
 func suggested(parent, hint string) string {
@@ -370,7 +369,7 @@ func suggested(parent, hint string) string {
 
 func (r *reader) twice(v value, first span) {
 	name := v.path
-	if isSecretPath(v.pattern) && !envName.MatchString(v.key.Value) {
+	if isSecretPath(v.pattern) && !envName().MatchString(v.key.Value) {
 		name = "this key"
 	}
 	r.fault(RuleDuplicate, name, r.scalarSpan(v.key), fmt.Sprintf("%s is given twice; first at line %d", name, first.line), "remove one of them")

@@ -2,16 +2,15 @@ package spec
 
 import (
 	"net/url"
-	"regexp"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
 )
 
 var (
-	address   = regexp.MustCompile(`^[^\s@<>"(),:;\\\[\]]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
-	slackName = regexp.MustCompile(`^[#@][\p{L}\p{N}_.-]{1,80}$`)
-	topicName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	address   = pattern(`^[^\s@<>"(),:;\\\[\]]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+	slackName = pattern(`^[#@][\p{L}\p{N}_.-]{1,80}$`)
+	topicName = pattern(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
 // notify reads who is told of what.
@@ -28,7 +27,7 @@ func (r *reader) notify(v value, j *dayfly.Job) {
 	}
 	if v, ok := f.get("email"); ok {
 		n.Email, _ = r.line(v, 254)
-		if n.Email != "" && !address.MatchString(n.Email) {
+		if n.Email != "" && !address().MatchString(n.Email) {
 			r.bad(v, "for example ops@example.org", "%q is not a mail address", clip(n.Email, 60))
 		}
 	}
@@ -37,13 +36,13 @@ func (r *reader) notify(v value, j *dayfly.Job) {
 	}
 	if v, ok := f.get("slack"); ok {
 		// The address of a Slack webhook is a secret, so it is not repeated.
-		if n.Slack, ok = r.text(v); ok && !slackName.MatchString(n.Slack) {
+		if n.Slack, ok = r.text(v); ok && !slackName().MatchString(n.Slack) {
 			r.conceal(v)
 			r.bad(v, `name the channel, such as "#ops"; the token stands in the settings`, "%s is not the name of a Slack channel", v.name())
 		}
 	}
 	if v, ok := f.get("ntfy"); ok {
-		if n.Ntfy, ok = r.text(v); ok && !topicName.MatchString(n.Ntfy) {
+		if n.Ntfy, ok = r.text(v); ok && !topicName().MatchString(n.Ntfy) {
 			r.bad(v, "up to 64 of A-Z, a-z, 0-9, _ and -", "%s is not an ntfy topic", v.name())
 		}
 	}

@@ -3,7 +3,6 @@ package spec
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,19 +16,19 @@ import (
 )
 
 var (
-	digits     = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
-	decimal    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
-	numeric    = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9][0-9_.]*([eE][-+]?[0-9]*)?|0[xXoObB][0-9A-Fa-f_]*|\.(inf|Inf|INF))$|^\.(nan|NaN|NAN)$`)
-	durations  = regexp.MustCompile(`^(?:([0-9]{1,18})d)?(?:([0-9]{1,18})h)?(?:([0-9]{1,18})m)?(?:([0-9]{1,18})s)?$`)
-	sizes      = regexp.MustCompile(`^([0-9]{1,15})(B|[kKMGT]B|[KMGT]iB)$`)
-	bareSize   = regexp.MustCompile(`^([0-9]+)([kKMGT])(i?)$`)
-	fraction   = regexp.MustCompile(`^[0-9]+\.[0-9]+[dhms]`)
-	afterUnits = regexp.MustCompile(`(?i)^([0-9]+) *(seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|ms|w|weeks?)$`)
-	money      = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,2})?$`)
+	digits     = pattern(`^(0|[1-9][0-9]*)$`)
+	decimal    = pattern(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+	numeric    = pattern(`^[-+]?(\.[0-9]+|[0-9][0-9_.]*([eE][-+]?[0-9]*)?|0[xXoObB][0-9A-Fa-f_]*|\.(inf|Inf|INF))$|^\.(nan|NaN|NAN)$`)
+	durations  = pattern(`^(?:([0-9]{1,18})d)?(?:([0-9]{1,18})h)?(?:([0-9]{1,18})m)?(?:([0-9]{1,18})s)?$`)
+	sizes      = pattern(`^([0-9]{1,15})(B|[kKMGT]B|[KMGT]iB)$`)
+	bareSize   = pattern(`^([0-9]+)([kKMGT])(i?)$`)
+	fraction   = pattern(`^[0-9]+\.[0-9]+[dhms]`)
+	afterUnits = pattern(`(?i)^([0-9]+) *(seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|ms|w|weeks?)$`)
+	money      = pattern(`^[0-9]{1,9}(\.[0-9]{1,2})?$`)
 )
 
 // looksNumeric tells whether YAML, of any version, takes a plain scalar for a number.
-func looksNumeric(s string) bool { return len(s) < 400 && numeric.MatchString(s) }
+func looksNumeric(s string) bool { return len(s) < 400 && numeric().MatchString(s) }
 
 // text reads a value that must be text. Anything else a plain scalar can be is refused: 1.10 would
 // not stay 1.10 in every program.
@@ -155,11 +154,11 @@ func (r *reader) numeral(v value, want string) (string, bool) {
 		r.wrong(v, want, "")
 	case !isPlain(v.n):
 		hint := ""
-		if len(s) < 400 && decimal.MatchString(s) {
+		if len(s) < 400 && decimal().MatchString(s) {
 			hint = "write it without quotes: " + clip(s, 40)
 		}
 		r.wrong(v, want, hint)
-	case len(s) < 400 && decimal.MatchString(s):
+	case len(s) < 400 && decimal().MatchString(s):
 		return s, true
 	case looksNumeric(s):
 		r.bad(v, oddNumber(s), "%s is %s, which programs do not agree on", v.name(), clip(s, 40))
@@ -196,7 +195,7 @@ func parseDuration(s string) (d time.Duration, hint string, ok bool) {
 	if len(s) > 100 {
 		return 0, durationHint(""), false
 	}
-	m := durations.FindStringSubmatch(s)
+	m := durations().FindStringSubmatch(s)
 	if m == nil || s == "" {
 		return 0, durationHint(s), false
 	}
@@ -213,12 +212,12 @@ func parseDuration(s string) (d time.Duration, hint string, ok bool) {
 }
 
 func durationHint(s string) string {
-	switch m := afterUnits.FindStringSubmatch(s); {
-	case digits.MatchString(s):
+	switch m := afterUnits().FindStringSubmatch(s); {
+	case digits().MatchString(s):
 		return fmt.Sprintf("give the unit: %ss for seconds, %sm for minutes", clip(s, 12), clip(s, 12))
 	case strings.HasPrefix(s, "-"):
 		return "a length of time cannot be negative"
-	case fraction.MatchString(s):
+	case fraction().MatchString(s):
 		return "write whole units, such as 1h30m for 1.5h"
 	case m != nil && strings.EqualFold(m[2], "ms"):
 		return "the shortest unit is a second: 1s"
@@ -256,7 +255,7 @@ func (r *reader) size(v value, least, most int64) (int64, bool) {
 		return 0, false
 	}
 	s = clip(s, 100)
-	m := sizes.FindStringSubmatch(s)
+	m := sizes().FindStringSubmatch(s)
 	if m == nil {
 		r.bad(v, sizeHint(s), "%s is %q, not a size such as 512MiB or 4GiB", v.name(), clip(s, 40))
 		return 0, false
@@ -280,10 +279,10 @@ func (r *reader) size(v value, least, most int64) (int64, bool) {
 }
 
 func sizeHint(s string) string {
-	if m := bareSize.FindStringSubmatch(s); m != nil && len(m[1]) <= 12 {
+	if m := bareSize().FindStringSubmatch(s); m != nil && len(m[1]) <= 12 {
 		return fmt.Sprintf("write %s%siB, or %s%sB for powers of 1000", m[1], strings.ToUpper(m[2]), m[1], m[2])
 	}
-	if digits.MatchString(s) && len(s) <= 12 {
+	if digits().MatchString(s) && len(s) <= 12 {
 		return fmt.Sprintf("give the unit: %sMiB, or %sB for bytes", s, s)
 	}
 	return "a whole number and one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB"
@@ -348,7 +347,7 @@ func (r *reader) dollars(v value) (string, bool) {
 		r.wrong(v, wantMoney, "")
 		return "", false
 	}
-	if len(s) > 20 || !money.MatchString(s) {
+	if len(s) > 20 || !money().MatchString(s) {
 		r.bad(v, "write dollars and cents, such as 2.00", "%s is %q, not an amount of US dollars", v.name(), clip(s, 40))
 		return "", false
 	}

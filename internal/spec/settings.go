@@ -3,7 +3,6 @@ package spec
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/dayfly-io/dayfly"
@@ -16,7 +15,7 @@ type Settings struct {
 	Limits       dayfly.Limit
 }
 
-var installation = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
+var installation = pattern(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
 
 // LoadSettings reads DATA/dayfly.yaml, as strictly as a job file. The error is *Errors. An empty file,
 // or one of comments, is right and says nothing.
@@ -40,7 +39,7 @@ func (r *reader) settings(root value) (s Settings) {
 		return s
 	}
 	if v, ok := f.get("installation"); ok {
-		if s.Installation, ok = r.text(v); ok && !installation.MatchString(s.Installation) {
+		if s.Installation, ok = r.text(v); ok && !installation().MatchString(s.Installation) {
 			r.bad(v, "up to 63 of A-Z, a-z, 0-9 and -", "%q is not the name of an installation", clip(s.Installation, 60))
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,11 +22,11 @@ const (
 )
 
 var (
-	envName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
-	paramName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
-	ssmName   = regexp.MustCompile(`^[A-Za-z0-9_./-]{1,512}(:[A-Za-z0-9_.-]{1,128})?$`)
-	awsName   = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]{1,512}$`)
-	leaky     = regexp.MustCompile(`(?i)(^|_)(password|passwd|secret|token|api_?key|private_?key|secret_access_key)$`)
+	envName   = pattern(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+	paramName = pattern(`^[a-z][a-z0-9_]{0,63}$`)
+	ssmName   = pattern(`^[A-Za-z0-9_./-]{1,512}(:[A-Za-z0-9_.-]{1,128})?$`)
+	awsName   = pattern(`^[A-Za-z0-9/_+=.@:-]{1,512}$`)
+	leaky     = pattern(`(?i)(^|_)(password|passwd|secret|token|api_?key|private_?key|secret_access_key)$`)
 )
 
 // loaders are variables that change how every program on the machine starts.
@@ -117,7 +116,7 @@ func (r *reader) environment(f fields, j *dayfly.Job) {
 func (r *reader) claim(v value, name string, taken map[string]string) bool {
 	at := r.scalarSpan(v.key)
 	switch other, twice := taken[name]; {
-	case !envName.MatchString(name):
+	case !envName().MatchString(name):
 		parent, _ := splitPath(v.pattern)
 		problem := fmt.Sprintf("%q is not the name of a variable", showKey(name))
 		if isSecretPath(v.pattern) {
@@ -150,7 +149,7 @@ func (r *reader) variable(v value, j *dayfly.Job) int {
 		return 0
 	case slices.Contains(loaders, name):
 		r.advise(v, "", "%s changes how every program of the job starts", name)
-	case leaky.MatchString(name) && s != "":
+	case leaky().MatchString(name) && s != "":
 		r.advise(v, "put env:"+name+" or the like under secrets:", "%s looks like a secret, and env is stored and shown", name)
 	}
 	if j.Env == nil {
@@ -161,11 +160,11 @@ func (r *reader) variable(v value, j *dayfly.Job) int {
 }
 
 func (r *reader) paramName(v value) bool {
-	if paramName.MatchString(v.key.Value) {
+	if paramName().MatchString(v.key.Value) {
 		return true
 	}
 	hint := "a-z, 0-9 and _, beginning with a letter; the job sees it in capitals"
-	if low := snake(v.key.Value); paramName.MatchString(low) {
+	if low := snake(v.key.Value); paramName().MatchString(low) {
 		hint = didYouMean(low)
 	}
 	r.fault(RuleValue, v.path, r.scalarSpan(v.key), fmt.Sprintf("%q is not the name of a parameter", clip(v.key.Value, 60)), hint)
@@ -246,13 +245,13 @@ func (r *reader) secret(v value, j *dayfly.Job) {
 	good := false
 	switch scheme {
 	case "env":
-		good = envName.MatchString(rest)
+		good = envName().MatchString(rest)
 	case "file":
 		good = strings.HasPrefix(rest, "/") && len(rest) <= maxPath && printable(rest) == rest && path.Clean(rest) != "/"
 	case "ssm":
-		good = ssmName.MatchString(rest)
+		good = ssmName().MatchString(rest)
 	case "secretsmanager":
-		good = awsName.MatchString(rest)
+		good = awsName().MatchString(rest)
 	default:
 		r.bad(v, forms, "%s is not a reference; a job file never holds the secret itself", v.name())
 		return

@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	typeName   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$`)
-	regionName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`) // what a run's id can hold
+	typeName   = pattern(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$`)
+	regionName = pattern(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`) // what a run's id can hold
 )
 
 // machine reads on what a job runs. Defaults that mean something to one kind of machine only are
@@ -90,9 +90,9 @@ func (r *reader) machineSize(f fields, m *dayfly.MachineChoice) {
 func (r *reader) machinePlace(f fields, m *dayfly.MachineChoice) {
 	if v, ok := f.get("type"); ok {
 		if v.n.Kind == yaml.SequenceNode {
-			m.Type = r.names(v, 20, typeName, "an instance type such as c8g.large")
+			m.Type = r.names(v, 20, typeName(), "an instance type such as c8g.large")
 		} else if s, ok := r.text(v); ok {
-			if len(s) > 63 || !typeName.MatchString(s) {
+			if len(s) > 63 || !typeName().MatchString(s) {
 				r.bad(v, "", "%q is not an instance type such as c8g.large", clip(s, 40))
 			}
 			m.Type = []string{s}
@@ -109,10 +109,10 @@ func (r *reader) machinePlace(f fields, m *dayfly.MachineChoice) {
 	regions, _ := r.mapping(v)
 	m.Regions = &dayfly.Regions{}
 	if v, ok := regions.get("each"); ok {
-		m.Regions.Each = r.names(v, 50, regionName, "a region such as eu-west-1")
+		m.Regions.Each = r.names(v, 50, regionName(), "a region such as eu-west-1")
 	}
 	if v, ok := regions.get("first"); ok {
-		m.Regions.First = r.names(v, 50, regionName, "a region such as eu-west-1")
+		m.Regions.First = r.names(v, 50, regionName(), "a region such as eu-west-1")
 	}
 	switch len(regions.values) {
 	case 0:
