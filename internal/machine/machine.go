@@ -69,8 +69,8 @@ type Namer interface {
 }
 
 // Forgetter is a provider that keeps something of a machine after its end. Forget removes it from
-// lists, once the run is ended and nothing will ask about it again. A machine that is not terminated
-// is an error. The token stays used up at least until the machine's deadline, after which Launch
+// lists, once it was observed gone and its attempt is about to be recorded as over. A machine that is
+// not terminated is an error. The token stays used up at least until the machine's deadline, after which Launch
 // refuses it in any case: somebody who was paused in the middle of a launch may still come.
 type Forgetter interface {
 	Forget(ctx context.Context, id dayfly.MachineID) error

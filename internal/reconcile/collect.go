@@ -161,9 +161,9 @@ func (p *pass) lastSuccess(ctx context.Context, job dayfly.JobName, shard dayfly
 	return time.Parse(time.RFC3339Nano, notes[0].Value)
 }
 
-// afterAttempt lets the provider forget a machine that nothing will ask about again. If that does not
-// work now, the sweep does it later.
-func (p *pass) afterAttempt(ctx context.Context, run dayfly.Run) {
+// forgetAttempt lets the provider forget the machine of an attempt that is over: it was observed gone. If
+// that does not work now, the sweep does it later.
+func (p *pass) forgetAttempt(ctx context.Context, run dayfly.Run) {
 	a := run.Attempt()
 	if a == nil || a.Machine == "" {
 		return

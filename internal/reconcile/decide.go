@@ -120,7 +120,9 @@ func decideLaunching(run dayfly.Run, f Facts) Decision {
 		return stop(run, dayfly.Canceled, run.CancelWhy, f.Now)
 	case !f.Now.Before(a.Deadline):
 		return stop(run, dayfly.Lost, "it never became known whether the machine was launched", f.Now)
-	case f.Machine != nil:
+	// One that is pending may be no more than the beginnings of a launch whose launcher died. Asking
+	// again completes them, and is harmless where it is more.
+	case f.Machine != nil && f.Machine.State != dayfly.MachinePending:
 		return launched(run, *f.Machine)
 	case f.Now.Before(run.NotBefore):
 		return Decision{Run: run, Next: run.NotBefore}

@@ -324,12 +324,17 @@ func (p *pass) facts(run dayfly.Run, rep Reported) Facts {
 	return f
 }
 
-// settle stores the decided record, with what must come before an end is recorded and what may follow it.
+// settle stores the decided record, with what must come before it.
 func (p *pass) settle(ctx context.Context, was, run dayfly.Run) (dayfly.Run, error) {
 	if run.State == dayfly.Ended {
 		if err := p.beforeEnd(ctx, run); err != nil {
 			return was, err
 		}
+	}
+	// Before it is stored: afterwards no pass would look at this attempt again, and what a provider
+	// keeps of a machine that never was may name no run by which a sweep could tell that it is ours.
+	if run.State == dayfly.Ended || run.State == dayfly.Due {
+		p.forgetAttempt(ctx, run)
 	}
 	stored, err := p.save(ctx, run)
 	if err != nil {
@@ -337,9 +342,6 @@ func (p *pass) settle(ctx context.Context, was, run dayfly.Run) (dayfly.Run, err
 	}
 	if stored.State != was.State {
 		p.Log.Debug("run moved", "run", run.ID, "from", was.State, "to", stored.State, "outcome", stored.Outcome, "reason", stored.Reason)
-	}
-	if stored.State == dayfly.Ended || stored.State == dayfly.Due {
-		p.afterAttempt(ctx, stored)
 	}
 	if stored.State == dayfly.Ended {
 		p.count(func(s *Summary) { s.Ended++ })
