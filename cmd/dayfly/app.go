@@ -65,6 +65,15 @@ func (a *app) warn(format string, args ...any) {
 	fmt.Fprintln(a.err, clean(fmt.Sprintf("warning: "+format, args...)))
 }
 
+// bearable writes an error that does not end the command as a warning, and what helps against it.
+func (a *app) bearable(what string, err error) {
+	err = a.explained(err)
+	a.warn("%s%s", what, err)
+	if h := hint(err); h != "" {
+		a.say("hint: %s", clean(h))
+	}
+}
+
 // logger is for what a command did not cause and a person should know all the same.
 func (a *app) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))

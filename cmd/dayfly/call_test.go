@@ -34,14 +34,7 @@ func (c *call) run(args ...string) (code int, stdout, stderr string) {
 func (c *call) to(stdout, stderr io.Writer, args ...string) int {
 	a := newApp(c.env, strings.NewReader(""), stdout, stderr)
 	a.now = c.now
-	defer a.close()
-	root := a.root()
-	root.SetArgs(args)
-	err := root.ExecuteContext(c.ctx)
-	if err != nil {
-		printError(stderr, err)
-	}
-	return exitCode(err)
+	return a.execute(c.ctx, args)
 }
 
 // want runs a command that must end with this exit code.

@@ -29,8 +29,28 @@ type checklist struct {
 // marks are the symbols; none carries a meaning that the words do not.
 type marks struct{ done, doing string }
 
+// begins shows what has changed up to the job's beginning, if that is of the attempt at hand.
+func (c *checklist) begins(r dayfly.Run, m *dayfly.Machine) {
+	if a := r.Attempt(); a != nil && (c.attempt == 0 || a.Number == c.attempt) {
+		c.show(r, m, prepared)
+	}
+}
+
 // update shows what has changed.
 func (c *checklist) update(r dayfly.Run, m *dayfly.Machine) {
+	c.show(r, m, gone)
+	if r.State == dayfly.Due && r.Reason != c.said {
+		if c.said = r.Reason; r.Reason != "" {
+			c.line("waiting: %s", r.Reason)
+		}
+	}
+	if r.State != dayfly.Ended {
+		c.status(r)
+	}
+}
+
+// show says which milestones have been reached, up to the last.
+func (c *checklist) show(r dayfly.Run, m *dayfly.Machine, last milestone) {
 	if a := r.Attempt(); a != nil && a.Number != c.attempt {
 		if c.attempt > 0 {
 			c.line("attempt %d of run %s", a.Number, r.ID)
@@ -43,7 +63,7 @@ func (c *checklist) update(r dayfly.Run, m *dayfly.Machine) {
 	if a := r.Attempt(); a != nil {
 		known = times(r, *a)
 	}
-	for i := range milestones {
+	for i := range last + 1 {
 		if !way[i] || c.way[i] {
 			continue
 		}
@@ -54,14 +74,6 @@ func (c *checklist) update(r dayfly.Run, m *dayfly.Machine) {
 		}
 		c.pass(i, r, d)
 		c.since = c.now()
-	}
-	if r.State == dayfly.Due && r.Reason != c.said {
-		if c.said = r.Reason; r.Reason != "" {
-			c.line("waiting: %s", r.Reason)
-		}
-	}
-	if r.State != dayfly.Ended {
-		c.status(r)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/schedule"
@@ -77,11 +78,34 @@ func hint(err error) string {
 	case errors.Is(err, store.ErrBusy):
 		return "another process is at work on this data directory; try again"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "make room on that disk and try again; what dayfly acknowledged before is safe"
+		return makeRoom
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		return "use a directory that you may write to: --data DIR or DAYFLY_DATA"
 	}
 	return ""
+}
+
+const makeRoom = "make room on that disk and try again; what dayfly acknowledged before is safe"
+
+// explained adds what the data directory's disk has to do with an error that does not say so itself:
+// SQLite has many words for a full disk.
+func (a *app) explained(err error) error {
+	if a.home == nil || err == nil || dayfly.ErrorCode(err) != dayfly.CodeInternal || hint(err) != "" || !isFull(a.home.dir) {
+		return err
+	}
+	full := &dayfly.Error{Code: dayfly.CodeInternal, Message: fmt.Sprintf("%s (the disk of %s is full)", err, a.home.dir), Hint: makeRoom, Err: err}
+	if e, ok := errors.AsType[*exit](err); ok {
+		return &exit{e.code, full}
+	}
+	return full
+}
+
+// fullBelow is how little room counts as none: less than the smallest thing that dayfly writes.
+const fullBelow = 64 << 10
+
+func isFull(dir string) bool {
+	var s unix.Statfs_t
+	return unix.Statfs(dir, &s) == nil && s.Bavail*uint64(s.Bsize) < fullBelow
 }
 
 // usage is an error in how a command was called.

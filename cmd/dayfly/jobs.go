@@ -60,7 +60,7 @@ func findJobs(paths []string) (found, error) {
 		}
 		entries, err := os.ReadDir(path)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("read the job files of a directory: %w", err))
+			errs = append(errs, unreadable(path, err))
 			continue
 		}
 		f.dirs = append(f.dirs, abs)
@@ -78,7 +78,23 @@ func missingFile(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("there is no file or directory %s", path), Err: err}
 	}
-	return fmt.Errorf("read a job file: %w", err)
+	return unreadable(path, err)
+}
+
+func unreadable(path string, err error) error {
+	e := &dayfly.Error{Message: fmt.Sprintf("read %s: %s", path, reason(err)), Err: err}
+	if errors.Is(err, fs.ErrPermission) {
+		e.Hint = "this user may not read it; ls -ld " + path + " shows who may"
+	}
+	return e
+}
+
+// reason is what is wrong with a path, without the path and the call that found it.
+func reason(err error) string {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err.Error()
+	}
+	return err.Error()
 }
 
 // readJob reads one job file.
@@ -102,17 +118,20 @@ func readBounded(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, missingFile(path, err)
 	}
-	if !info.Mode().IsRegular() {
+	switch m := info.Mode(); {
+	case m.IsDir():
+		return nil, &dayfly.Error{Code: dayfly.CodeInvalid, Message: path + " is a directory", Hint: "name one job file in it; apply, validate and serve --jobs take directories"}
+	case !m.IsRegular():
 		return nil, &dayfly.Error{Code: dayfly.CodeInvalid, Message: path + " is not a regular file"}
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read a job file: %w", err)
+		return nil, unreadable(path, err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, limit))
 	if err != nil {
-		return nil, fmt.Errorf("read a job file: %w", err)
+		return nil, unreadable(path, err)
 	}
 	return text, nil
 }
@@ -172,18 +191,10 @@ func (j jobFile) checkFiles() error {
 	var errs []error
 	for i, name := range j.file.Job.Files {
 		if _, err := root.Lstat(filepath.Clean(name)); err != nil {
-			errs = append(errs, j.file.At(fmt.Sprintf("files[%d]", i), cause(err), ""))
+			errs = append(errs, j.file.At(fmt.Sprintf("files[%d]", i), name+": "+reason(err), ""))
 		}
 	}
 	return asInvalid(errs)
-}
-
-// cause is what is wrong with a path, without the call that found it.
-func cause(err error) string {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Sprintf("%s: %s", p.Path, p.Err)
-	}
-	return err.Error()
 }
 
 // pack puts the files of a job into the bucket and notes in the job which archive they are. The same

@@ -25,13 +25,17 @@ func main() {
 
 // run is the whole program: arguments and environment in, exit code out.
 func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := newApp(env, stdin, stdout, stderr)
+	return newApp(env, stdin, stdout, stderr).execute(ctx, args)
+}
+
+// execute runs one command.
+func (a *app) execute(ctx context.Context, args []string) int {
 	defer a.close()
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		printError(a.err, err)
+		printError(a.err, a.explained(err))
 	}
 	return exitCode(err)
 }

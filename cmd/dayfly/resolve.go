@@ -104,7 +104,7 @@ func (a *app) glanceOver(ctx context.Context, h *home, scope store.Scope) error 
 	defer cancel()
 	sum, err := loop.Pass(ctx, reconcile.Scope{Scope: scope})
 	if err != nil {
-		a.warn("what follows may be out of date: %s", err)
+		a.bearable("what follows may be out of date: ", err)
 	}
 	h.ringIf(sum)
 	return nil

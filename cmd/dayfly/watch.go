@@ -105,6 +105,9 @@ func (w *watch) turn(ctx context.Context) (g glimpse, err error) {
 		return g, fmt.Errorf("read run %s: %w", w.id, err)
 	}
 	g.machine = w.home.machineOf(ctx, g.run)
+	if w.view != nil {
+		w.view.begins(g.run, g.machine) // a job begins before its log, and ends after it
+	}
 	if w.logs != nil {
 		err = w.logs.poll(ctx, g.run)
 	}
@@ -139,7 +142,7 @@ func (w *watch) sayOnce(err error) {
 		if w.view != nil {
 			w.view.clear()
 		}
-		w.a.warn("%s", text)
+		w.a.bearable("", err)
 	}
 }
 
