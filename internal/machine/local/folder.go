@@ -31,7 +31,8 @@ const (
 	dirBox      = "box"
 )
 
-// A folder that begins with a dot is being made or removed, or tries a rung; it is no machine.
+// A folder that begins with a dot is being made or removed, or tries a rung; it is no machine. Then
+// follows whose it is.
 const (
 	prefixMaking   = ".making-"
 	prefixRemoving = ".removing-"
@@ -81,14 +82,14 @@ type statusFile struct {
 	Notes     []string  `json:"notes,omitempty"`
 }
 
-// make puts the folder in place whole, or finds that there is one already. Nothing is synced: the
-// supervisor syncs what must survive a power cut before it clones.
-func (f folder) make(l launch) error {
+// make puts the folder in place whole, or finds that there is one already; until then its name begins
+// with making. Nothing is synced: the supervisor syncs what must survive a power cut before it clones.
+func (f folder) make(l launch, making string) error {
 	dir := filepath.Dir(string(f))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the machines' folder: %w", err)
 	}
-	tmp, err := os.MkdirTemp(dir, prefixMaking)
+	tmp, err := os.MkdirTemp(dir, making)
 	if err != nil {
 		return fmt.Errorf("make the machine's folder: %w", err)
 	}

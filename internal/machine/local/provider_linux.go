@@ -133,7 +133,11 @@ func (p *Provider) put(ctx context.Context, f folder, s machine.Spec) error {
 	if err != nil {
 		return err
 	}
-	return f.make(launch{Spec: s, Way: w, Hidden: p.cfg.Hidden, Notes: notes, LaunchedAt: p.cfg.Now()})
+	making, err := temporary(prefixMaking)
+	if err != nil {
+		return err
+	}
+	return f.make(launch{Spec: s, Way: w, Hidden: p.cfg.Hidden, Notes: notes, LaunchedAt: p.cfg.Now()}, making)
 }
 
 // launched is the machine of a token that was used.
@@ -243,6 +247,11 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 		if ctx.Err() != nil {
 			return l, errors.Join(append(errs, fmt.Errorf("list machines: %w", ctx.Err()))...)
 		}
+		if strings.HasPrefix(e.Name(), ".") {
+			if err := p.tidy(ctx, e.Name()); err != nil {
+				p.cfg.Log.Warn("remove what a process that was killed has left", "name", e.Name(), "error", err)
+			}
+		}
 		if !e.IsDir() || !tokenForm.MatchString(e.Name()) {
 			continue // not a machine's folder
 		}
@@ -331,7 +340,11 @@ func (p *Provider) Forget(ctx context.Context, id dayfly.MachineID) error {
 		return fmt.Errorf("forget machine %s: %w", id, err)
 	}
 	// By one rename: nobody sees a machine that was closed, and is not any more.
-	going := filepath.Join(p.cfg.Dir, prefixRemoving+token)
+	removing, err := temporary(prefixRemoving)
+	if err != nil {
+		return err
+	}
+	going := filepath.Join(p.cfg.Dir, removing+token)
 	if err := os.Rename(string(f), going); err != nil {
 		return fmt.Errorf("forget machine %s: %w", id, err)
 	}

@@ -85,7 +85,11 @@ func (r *rungs) try(ctx context.Context, w way, known knownRungs) error {
 	if known.Works[w] {
 		return nil
 	}
-	box, err := os.MkdirTemp(r.dir, prefixTrying)
+	trying, err := temporary(prefixTrying)
+	if err != nil {
+		return err
+	}
+	box, err := os.MkdirTemp(r.dir, trying)
 	if err != nil {
 		return fmt.Errorf("try a sandbox: %w", err)
 	}
@@ -131,7 +135,11 @@ func (r *rungs) remember(k knownRungs) {
 	if err != nil {
 		return
 	}
-	f, err := os.CreateTemp(r.dir, prefixTrying)
+	trying, err := temporary(prefixTrying)
+	if err != nil {
+		return
+	}
+	f, err := os.CreateTemp(r.dir, trying)
 	if err != nil {
 		return
 	}
