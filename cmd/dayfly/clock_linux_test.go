@@ -158,3 +158,17 @@ func TestNotGoneWinsOverAll(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, said.String())
 	}
 }
+
+func TestReadingMakesNoSlots(t *testing.T) {
+	t.Parallel()
+	c, k := withClock(t)
+	c.want(0, "apply", jobFileOf(t, "daily", "schedule: \"@daily\"\nrun: exit 0\n"))
+	k.put(24*time.Hour + time.Second)
+	for _, args := range []string{"ps", "history", "machines", "ps --jobs"} {
+		c.want(0, strings.Fields(args)...)
+	}
+	c.want(exitNotFound, "logs", "daily")
+	if out, _ := c.want(0, "history", "-o", "name"); out != "" {
+		t.Errorf("only serve makes slots into runs, and here are %s", out)
+	}
+}
