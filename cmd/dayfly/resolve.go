@@ -100,13 +100,16 @@ func (a *app) glanceOver(ctx context.Context, h *home, scope store.Scope) error 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, glance)
+	bounded, cancel := context.WithTimeout(ctx, glance)
 	defer cancel()
-	sum, err := loop.Pass(ctx, reconcile.Scope{Scope: scope})
+	sum, err := loop.Pass(bounded, reconcile.Scope{Scope: scope, Glance: true})
+	h.ringIf(sum)
+	if ctx.Err() != nil {
+		return ctx.Err() // an interrupt is no news about the runs
+	}
 	if err != nil {
 		a.bearable("what follows may be out of date: ", err)
 	}
-	h.ringIf(sum)
 	return nil
 }
 

@@ -171,7 +171,7 @@ func (d *Daemon) pass(ctx context.Context) (reconcile.Summary, error) {
 		d.Log.Error("pass", "err", err)
 	}
 	if sum.Inserted+sum.Missed+sum.Launched+sum.Ended > 0 {
-		d.Log.Info("pass", "inserted", sum.Inserted, "missed", sum.Missed, "launched", sum.Launched, "ended", sum.Ended, "active", sum.Active)
+		d.Log.Debug("pass", "inserted", sum.Inserted, "missed", sum.Missed, "launched", sum.Launched, "ended", sum.Ended, "active", sum.Active)
 		d.Ring()
 	}
 	return sum, err

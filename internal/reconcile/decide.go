@@ -38,6 +38,7 @@ type Facts struct {
 // Reported is what came of looking for the agent's report.
 type Reported struct {
 	Looked  bool
+	Failed  bool           // the bucket cannot be read now
 	Report  *dayfly.Report // verified against the bucket
 	Problem string         // a report that cannot be true: why
 }
@@ -79,16 +80,6 @@ func Decide(run dayfly.Run, retry dayfly.Retry, f Facts) Decision {
 	return Decision{Run: run}
 }
 
-// refused records a launch that was answered with a definite no. Nothing exists, unless an earlier call
-// under the same token got through unheard: then unsure, and the machine must be observed gone.
-func refused(run dayfly.Run, o dayfly.Outcome, reason string, unsure bool, now time.Time) Decision {
-	d := stop(run, o, reason, now)
-	if !unsure {
-		d.Run.Attempt().GoneAt = now
-	}
-	return d
-}
-
 func decideDue(run dayfly.Run, f Facts) Decision {
 	switch {
 	case !run.CancelAt.IsZero():
@@ -119,7 +110,11 @@ func decideLaunching(run dayfly.Run, f Facts) Decision {
 	case !run.CancelAt.IsZero():
 		return stop(run, dayfly.Canceled, run.CancelWhy, f.Now)
 	case !f.Now.Before(a.Deadline):
-		return stop(run, dayfly.Lost, "it never became known whether the machine was launched", f.Now)
+		reason := "it never became known whether the machine was launched"
+		if run.Reason != "" {
+			reason += ": " + run.Reason
+		}
+		return stop(run, dayfly.Lost, reason, f.Now)
 	// One that is pending may be no more than the beginnings of a launch whose launcher died. Asking
 	// again completes them, and is harmless where it is more.
 	case f.Machine != nil && f.Machine.State != dayfly.MachinePending:
@@ -161,7 +156,12 @@ func decideRunning(run dayfly.Run, f Facts) Decision {
 	if f.ListedAt.IsZero() {
 		return Decision{Run: run, Next: f.Now.Add(Look)}
 	}
-	if !f.Report.Looked && (gone || !agentAtWork || !f.Now.Before(a.Deadline)) {
+	overdue := !f.Now.Before(a.Deadline)
+	impatient := !run.CancelAt.IsZero() && !f.Now.Before(run.CancelAt.Add(CancelPatience))
+	switch look := gone || overdue || !agentAtWork; {
+	case f.Report.Failed && (gone || !overdue && !impatient): // its end does not wait for the bucket, its record does
+		return Decision{Run: run, Next: f.Now.Add(Look)}
+	case look && !f.Report.Looked && !f.Report.Failed:
 		return Decision{Run: run, Step: Collect}
 	}
 	switch {
@@ -171,9 +171,9 @@ func decideRunning(run dayfly.Run, f Facts) Decision {
 		return stop(run, dayfly.Lost, f.Report.Problem, f.Now)
 	case gone:
 		return vanished(run, f)
-	case !f.Now.Before(a.Deadline):
+	case overdue:
 		return stop(run, dayfly.TimedOut, "the machine's deadline was reached", f.Now)
-	case !run.CancelAt.IsZero() && !f.Now.Before(run.CancelAt.Add(CancelPatience)):
+	case impatient:
 		return stop(run, dayfly.Canceled, run.CancelWhy, f.Now)
 	case f.Machine != nil && observe(a, *f.Machine):
 		return Decision{Run: run, Step: Save}
@@ -235,9 +235,6 @@ func stop(run dayfly.Run, o dayfly.Outcome, reason string, now time.Time) Decisi
 
 func decideStopping(run dayfly.Run, retry dayfly.Retry, f Facts) Decision {
 	a := run.Attempt()
-	if !a.GoneAt.IsZero() { // nothing was launched at all
-		return after(run, retry, f.Now)
-	}
 	if f.ListedAt.IsZero() {
 		return Decision{Run: run, Next: f.Now.Add(Look)}
 	}
@@ -253,6 +250,9 @@ func decideStopping(run dayfly.Run, retry dayfly.Retry, f Facts) Decision {
 	}
 	// The agent may have reported at the last moment; what it saved is worth having.
 	if a.Report == nil && a.Outcome != dayfly.Refused && a.Outcome != dayfly.Capacity {
+		if f.Report.Failed {
+			return Decision{Run: run, Next: f.Now.Add(Look)}
+		}
 		if !f.Report.Looked {
 			return Decision{Run: run, Step: Collect}
 		}

@@ -57,7 +57,8 @@ type plan struct {
 // planSlots covers the slots in (cursor, now]. taken are slots in that interval that have a run
 // already, ascending. room is how many caught-up runs may be added. It is pure and its cost does not
 // grow with the length of a downtime.
-func planSlots(j dayfly.Job, version string, set slots, cursor, now time.Time, taken []time.Time, room int) plan {
+// Closing, those for which there is no room are missed: nothing will come back to them.
+func planSlots(j dayfly.Job, version string, set slots, cursor, now time.Time, taken []time.Time, room int, closing bool) plan {
 	p := plan{cursor: now}
 	from := runFrom(j.CatchUp, set, cursor, now)
 	p.miss(j, version, set, cursor, from, now, taken)
@@ -67,6 +68,10 @@ func planSlots(j dayfly.Job, version string, set slots, cursor, now time.Time, t
 			return p
 		}
 		caughtUp := now.Sub(slot) > dayfly.OnTime
+		if caughtUp && room <= 0 && closing {
+			p.missSegment(j, version, set, slot.Add(-time.Nanosecond), now, now, "it still waited to be caught up when its job was changed")
+			return p
+		}
 		if caughtUp && room <= 0 {
 			p.cursor, p.full = slot.Add(-time.Nanosecond), true
 			return p
@@ -105,7 +110,7 @@ func (p *plan) miss(j dayfly.Job, version string, set slots, cursor, from, now t
 			upTo = from.Add(-time.Nanosecond)
 		}
 		if upTo.After(begin) {
-			p.missSegment(j, version, set, begin, upTo, now)
+			p.missSegment(j, version, set, begin, upTo, now, "")
 		}
 		if begin = later(begin, cut); !begin.Before(from) {
 			return
@@ -113,14 +118,16 @@ func (p *plan) miss(j dayfly.Job, version string, set slots, cursor, from, now t
 	}
 }
 
-func (p *plan) missSegment(j dayfly.Job, version string, set slots, after, upTo, now time.Time) {
+func (p *plan) missSegment(j dayfly.Job, version string, set slots, after, upTo, now time.Time, reason string) {
 	n := set.Count(after, upTo)
 	if n == 0 {
 		return
 	}
 	first, _ := set.Next(after)
 	last, _ := set.Prev(upTo)
-	reason := fmt.Sprintf("found %s late; catch_up is %s within %s", now.Sub(last).Round(time.Second), j.CatchUp.Policy, j.CatchUp.Window())
+	if reason == "" {
+		reason = fmt.Sprintf("found %s late; catch_up is %s within %s", now.Sub(last).Round(time.Second), j.CatchUp.Policy, j.CatchUp.Window())
+	}
 	if n > dayfly.RangeOver {
 		p.ranges = append(p.ranges, dayfly.Range{
 			Job: j.Name, From: first.UTC(), To: last.UTC(), Count: n, Outcome: dayfly.Missed, Reason: reason, CreatedAt: now,
@@ -247,7 +254,7 @@ func (p *pass) planJob(ctx context.Context, rec *store.Job) (plan, *schedule.Set
 		}
 		room -= len(active)
 	}
-	pl := planSlots(job, rec.Version, set, rec.Cursor, now, taken, room)
+	pl := planSlots(job, rec.Version, set, rec.Cursor, now, taken, room, p.closing)
 	for _, r := range pl.ranges {
 		if err := p.Store.PutRange(ctx, r); err != nil {
 			return plan{}, nil, fmt.Errorf("store a range record: %w", err)

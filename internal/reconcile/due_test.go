@@ -279,6 +279,27 @@ func TestApply(t *testing.T) {
 			t.Errorf("second removal: %v", err)
 		}
 	})
+	t.Run("an edit or a pause while slots wait to be caught up loses none", func(t *testing.T) {
+		t.Parallel()
+		for _, pause := range []bool{false, true} {
+			w := setup(t)
+			w.live = immortal
+			j := job("j", at("* * * * *"), catchUp(dayfly.CatchUpAll, 24*time.Hour))
+			w.apply(j)
+			w.now = w.now.Add(5 * time.Hour)
+			w.pass() // the backlog is full now, and the job put off
+			w.now = w.now.Add(time.Second)
+			if pause {
+				if _, err := w.Pause(t.Context(), "j", "its file is gone"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			edited := j
+			edited.Run = "false"
+			w.apply(edited)
+			w.exactlyOnce("j", monday, w.now)
+		}
+	})
 	t.Run("a clock that steps back repeats nothing", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)

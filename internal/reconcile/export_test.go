@@ -12,6 +12,6 @@ func Plan(j dayfly.Job, cursor, now time.Time, taken []time.Time, room int) (ran
 	if err != nil {
 		panic(err)
 	}
-	p := planSlots(j, j.Version(), set, cursor, now, taken, room)
+	p := planSlots(j, j.Version(), set, cursor, now, taken, room, false)
 	return p.ranges, p.runs, p.cursor, p.full
 }

@@ -172,8 +172,10 @@ func (r *Reconciler) change(ctx context.Context, name dayfly.JobName, edit func(
 	}
 }
 
-// covered gives a job's record with every slot up to now covered; an empty one if there is none.
+// covered gives a job's record with every slot up to now covered; an empty one if there is none. Slots
+// that still wait to be caught up are missed then.
 func (r *Reconciler) covered(ctx context.Context, name dayfly.JobName) (store.Job, error) {
+	p := &pass{Reconciler: r, begun: r.Now(), versions: map[string]dayfly.Job{}, closing: true}
 	for {
 		rec, err := r.Store.Job(ctx, name)
 		if errors.Is(err, store.ErrNotFound) {
@@ -182,16 +184,37 @@ func (r *Reconciler) covered(ctx context.Context, name dayfly.JobName) (store.Jo
 		if err != nil {
 			return rec, fmt.Errorf("read job %s: %w", name, err)
 		}
-		now := r.Now()
-		if !rec.Scheduled || rec.Paused != "" || rec.NextDue.IsZero() || rec.NextDue.After(now) {
-			rec.Cursor = later(rec.Cursor, now.UTC())
+		now := r.Now().UTC()
+		due, err := p.isDue(ctx, rec, now)
+		if err != nil {
+			return rec, err
+		}
+		if !due {
+			rec.Cursor = later(rec.Cursor, now)
 			return rec, nil
 		}
-		p := &pass{Reconciler: r, begun: now, versions: map[string]dayfly.Job{}}
 		if _, _, err := p.cover(ctx, []store.Job{rec}); err != nil {
 			return rec, err
 		}
 	}
+}
+
+// isDue tells whether a job has slots up to now that nothing covers. NextDue does not say: it may have
+// been put off for want of room.
+func (p *pass) isDue(ctx context.Context, rec store.Job, now time.Time) (bool, error) {
+	if !rec.Scheduled || rec.Paused != "" {
+		return false, nil
+	}
+	job, err := p.version(ctx, rec.Version)
+	if err != nil {
+		return false, err
+	}
+	set, err := Slots(job)
+	if err != nil {
+		return false, err
+	}
+	next, ok := set.Next(rec.Cursor)
+	return ok && !next.After(now), nil
 }
 
 // Remove takes a job away: it makes no slots any more, and its runs that have no machine yet are

@@ -131,7 +131,7 @@ func (p *pass) obey(ctx context.Context, run dayfly.Run, v verdict) (dayfly.Run,
 		if run, err = p.begin(ctx, run); err != nil {
 			return p.unlessElse(run, err)
 		}
-		return p.advance(ctx, run, false)
+		return p.advance(ctx, run)
 	}
 	for _, id := range v.replace {
 		if err := Cancel(ctx, p.Store, id, "replaced by "+string(run.ID), p.now()); err != nil && dayfly.ErrorCode(err) != dayfly.CodeRefused {
@@ -192,6 +192,7 @@ func (p *pass) begin(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 		return run, err
 	}
 	p.count(func(s *Summary) { s.Launched++ })
+	p.Log.Info("attempt begun", "run", stored.ID, "attempt", number, "provider", a.Provider, "deadline", deadline)
 	return stored, nil
 }
 
@@ -205,8 +206,10 @@ func locationOf(job dayfly.Job) string {
 // retryLaunch is how soon a launch of unknown outcome is repeated.
 const retryLaunch = 2 * time.Second
 
-// launch asks the provider for the machine of the stored request, and records the answer.
-func (p *pass) launch(ctx context.Context, run dayfly.Run, unsure bool) (dayfly.Run, error) {
+// launch asks the provider for the machine of the stored request, and records the answer. A definite no
+// is ours alone: another pass may have asked for the same machine and got it. So it leads to stopping as
+// everything does, and the machine must be observed gone.
+func (p *pass) launch(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 	a := run.Attempt()
 	m, err := p.ask(ctx, run)
 	var capacity *machine.CapacityError
@@ -219,9 +222,9 @@ func (p *pass) launch(ctx context.Context, run dayfly.Run, unsure bool) (dayfly.
 		d = launched(run.Clone(), dayfly.Machine{ID: a.Machine})
 		p.soon(p.now()) // to see what became of it
 	case errors.As(err, &capacity):
-		d = refused(run.Clone(), dayfly.Capacity, err.Error(), unsure, p.now())
+		d = stop(run.Clone(), dayfly.Capacity, err.Error(), p.now())
 	case errors.As(err, &config):
-		d = refused(run.Clone(), dayfly.Refused, strings.TrimSuffix(config.Problem+": "+config.Hint, ": "), unsure, p.now())
+		d = stop(run.Clone(), dayfly.Refused, strings.TrimSuffix(config.Problem+": "+config.Hint, ": "), p.now())
 	default:
 		waits := run.Clone()
 		waits.NotBefore, waits.Reason = p.now().Add(p.Jitter(retryLaunch)), "launch: "+err.Error()

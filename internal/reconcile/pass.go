@@ -54,7 +54,8 @@ const (
 // Scope is what a pass looks at.
 type Scope struct {
 	store.Scope
-	Slots bool // make due slots into runs; only a scheduler does
+	Slots  bool // make due slots into runs; only a scheduler does
+	Glance bool // launch nothing: a command that only looks has no secrets, and nobody who stays
 }
 
 // Summary is what a pass did.
@@ -70,9 +71,10 @@ type Summary struct {
 // pass is one turn. Its fields below mu are shared by the workers of the turn.
 type pass struct {
 	*Reconciler
-	scope Scope
-	begun time.Time
-	seen  map[string]sighting // by provider
+	scope   Scope
+	begun   time.Time
+	seen    map[string]sighting // by provider
+	closing bool                // slots that wait to be caught up are missed: their job changes
 
 	mu       sync.Mutex
 	sum      Summary
@@ -105,8 +107,10 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 		active = append(active, made...)
 		errs = append(errs, err, p.nextDue(ctx))
 	}
-	active, err = p.launchAll(ctx, active)
-	errs = append(errs, err)
+	if !s.Glance {
+		active, err = p.launchAll(ctx, active)
+		errs = append(errs, err)
+	}
 	for _, run := range active {
 		if run.State != dayfly.Ended {
 			p.sum.Active++
@@ -244,7 +248,7 @@ func (p *pass) advanceAll(ctx context.Context, runs []dayfly.Run) ([]dayfly.Run,
 		if !p.begins() {
 			return run, nil
 		}
-		return p.advance(ctx, run, true)
+		return p.advance(ctx, run)
 	})
 }
 
@@ -264,35 +268,41 @@ func (p *pass) save(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 }
 
 // advance takes a run from step to step until there is nothing to do before some later instant.
-// unsure says that the provider may have been asked for the machine before.
-func (p *pass) advance(ctx context.Context, run dayfly.Run, unsure bool) (dayfly.Run, error) {
+func (p *pass) advance(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 	job, err := p.version(ctx, run.Version)
 	if err != nil {
 		return run, err
 	}
 	var rep Reported
+	var unread error // why the report cannot be read; a machine's end does not wait for it
 	for ctx.Err() == nil {
 		d := Decide(run, job.Retry, p.facts(run, rep))
 		switch d.Step {
 		case Wait:
 			p.soon(d.Next)
-			return run, nil
+			return run, unread
 		case Save:
 			run, err = p.settle(ctx, run, d.Run)
 		case Launch:
-			run, err = p.launch(ctx, run, unsure)
+			if p.scope.Glance {
+				return run, nil
+			}
+			run, err = p.launch(ctx, run)
 			if err == nil && run.State != dayfly.Stopping { // the listing is older than the launch
 				p.soon(earliest(run.NotBefore, run.Attempt().Deadline))
 				return run, nil
 			}
 		case Collect:
-			rep, err = p.collect(ctx, run)
+			if rep, unread = p.collect(ctx, run); unread != nil {
+				rep.Failed = true
+			}
 		case Stop:
 			p.soon(d.Next)
 			return run, p.tell(ctx, run)
 		case Terminate:
 			p.soon(d.Next)
-			return p.terminate(ctx, run)
+			run, err = p.terminate(ctx, run)
+			return run, errors.Join(unread, err)
 		}
 		if errors.Is(err, errElse) {
 			p.soon(p.now().Add(Look))
@@ -345,6 +355,7 @@ func (p *pass) settle(ctx context.Context, was, run dayfly.Run) (dayfly.Run, err
 	}
 	if stored.State == dayfly.Ended {
 		p.count(func(s *Summary) { s.Ended++ })
+		p.Log.Info("run ended", "run", stored.ID, "outcome", stored.Outcome, "reason", stored.Reason, "attempts", len(stored.Attempts))
 	}
 	return stored, nil
 }

@@ -112,6 +112,29 @@ func TestRun(t *testing.T) {
 		want(t, "outcome", r.Outcome, dayfly.TimedOut)
 		want(t, "machines", len(w.provider.Alive()), 0)
 	})
+	t.Run("a machine ends at its deadline though the bucket cannot be read", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		w.live = immortal
+		id := w.request(job("pi"))
+		r := w.until(id, dayfly.Running)
+		w.now = r.Attempt().Deadline
+		w.bucket.Fail(func(op, _ string) error {
+			if op == "Get" {
+				return errors.New("EIO")
+			}
+			return nil
+		}, nil)
+		if err := w.tryPass(); err == nil {
+			t.Error("the pass does not say that the bucket cannot be read")
+		}
+		want(t, "machines", len(w.provider.Alive()), 0)
+		w.now = w.now.Add(time.Minute)
+		_ = w.tryPass() // it cannot know whether there was a report
+		want(t, "state", w.run(id).State, dayfly.Stopping)
+		w.bucket.Fail(nil, nil)
+		want(t, "outcome", w.until(id, dayfly.Ended).Outcome, dayfly.TimedOut)
+	})
 	t.Run("a cancelled run is told, and ended from outside after 30 s", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
@@ -300,6 +323,62 @@ func TestLaunch(t *testing.T) {
 		want(t, "outcome", r.Outcome, dayfly.Refused)
 		want(t, "reason", r.Reason, "isolation full cannot be had: install uidmap")
 		want(t, "attempts", len(r.Attempts), 1)
+	})
+	t.Run("a definite no is not the last word when another pass got the machine", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		w.live = immortal
+		w.secret = func(string) (string, error) { return "known here", nil }
+		id := w.request(job("pi", func(j *dayfly.Job) { j.Secrets = map[string]string{"PASS": "env:P"} }))
+		other := w.Config
+		other.Secret = func(string) (string, error) {
+			w.pass() // somebody else's pass cuts in between our intent and our answer, and launches
+			return "", errors.New("environment variable P is not set")
+		}
+		r, err := reconcile.New(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Pass(t.Context(), reconcile.Scope{}); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			if w.run(id).State == dayfly.Ended && len(w.provider.Alive()) > 0 {
+				t.Fatalf("the run has ended (%s) and its machine is alive", w.run(id).Outcome)
+			}
+			w.pass()
+			w.now = w.now.Add(time.Second)
+		}
+		want(t, "machines ever", w.provider.Launched(), 1)
+	})
+	t.Run("who only looks launches nothing and refuses nothing", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		w.exit = func(s machine.Spec) int { return 2 - s.Task.Attempt }
+		known := true
+		w.secret = func(string) (string, error) {
+			if known {
+				return "secret", nil
+			}
+			return "", errors.New("environment variable P is not set")
+		}
+		id := w.request(job("pi", retries(2, dayfly.Failed), func(j *dayfly.Job) { j.Secrets = map[string]string{"PASS": "env:P"} }))
+		w.until(id, dayfly.Running)
+		known = false
+		glance := func() {
+			t.Helper()
+			if _, err := w.Pass(t.Context(), reconcile.Scope{Glance: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.now = w.now.Add(time.Minute)
+		glance()
+		want(t, "after the first attempt", w.run(id).State, dayfly.Due)
+		w.now = w.now.Add(time.Hour)
+		glance()
+		want(t, "after the wait", w.run(id).State, dayfly.Due)
+		known = true
+		want(t, "in the end", w.until(id, dayfly.Ended).Outcome, dayfly.Succeeded)
 	})
 	t.Run("a launch that stays unknown is given up at the deadline, and nothing is left", func(t *testing.T) {
 		t.Parallel()

@@ -75,7 +75,7 @@ func (r *Reconciler) judge(ctx context.Context, prov machine.Provider, m dayfly.
 	}
 	if len(notes) > 0 {
 		since, err := time.Parse(time.RFC3339Nano, notes[0].Value)
-		if err == nil && now.Sub(since) < suspectFor {
+		if known := now.Sub(since); err == nil && known >= 0 && known < suspectFor { // since may be of a clock that was set back
 			f.Action = "suspect"
 			return f, nil
 		}
