@@ -100,7 +100,7 @@ func (p *Provider) Launch(ctx context.Context, s machine.Spec) (dayfly.Machine, 
 func check(s machine.Spec) error {
 	network := s.Machine.Network
 	switch {
-	case !tokenForm.MatchString(s.Token):
+	case !isToken(s.Token):
 		return &machine.ConfigError{Problem: fmt.Sprintf("%q is not the token of a machine", s.Token)}
 	case s.Tags.Deadline.IsZero():
 		return &machine.ConfigError{Problem: "a machine without a deadline is not launched"}
@@ -252,7 +252,7 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 				p.cfg.Log.Warn("remove what a process that was killed has left", "name", e.Name(), "error", err)
 			}
 		}
-		if !e.IsDir() || !tokenForm.MatchString(e.Name()) {
+		if !e.IsDir() || !isToken(e.Name()) {
 			continue // not a machine's folder
 		}
 		m, err := p.see(ctx, p.folder(e.Name()))
@@ -295,20 +295,27 @@ func (p *Provider) Terminate(ctx context.Context, id dayfly.MachineID) error {
 		return nil // no machine of this place
 	}
 	f := p.folder(token)
-	if err := f.close("it was ended"); err != nil {
-		return err
-	}
-	gone, err := f.end(ctx)
+	started, err := f.has(fileStarted)
 	if err != nil {
 		return fmt.Errorf("end machine %s: %w", id, err)
 	}
-	if !gone {
-		return nil // List shows it
+	if started { // before anything is written: the disk may be full, read-only or slow
+		short, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		_ = f.kill(short) // end does it again, and reports
 	}
-	if err := f.clean(ctx, p.program); err != nil {
-		return fmt.Errorf("clean up after machine %s: %w", id, err)
+	closeErr := f.close("it was ended")
+	if closeErr != nil && !started {
+		return closeErr
 	}
-	return nil
+	gone, err := f.end(ctx)
+	if gone { // also where it is not closed: what is removed makes room on a full disk
+		err = errors.Join(err, f.clean(ctx, p.program))
+	}
+	if err = errors.Join(closeErr, err); err != nil {
+		return fmt.Errorf("end machine %s: %w", id, err)
+	}
+	return nil // if it is not gone yet, List shows it
 }
 
 // Forget removes the folder of a terminated machine with all that is left in it.
@@ -348,7 +355,7 @@ func (p *Provider) Forget(ctx context.Context, id dayfly.MachineID) error {
 	if err := os.Rename(string(f), going); err != nil {
 		return fmt.Errorf("forget machine %s: %w", id, err)
 	}
-	return p.program.removeAll(ctx, going)
+	return errors.Join(p.program.removeAll(ctx, going), p.tidy(ctx))
 }
 
 // Cancel tells the agent that the cancel object may be there. A machine that is no more is no error.

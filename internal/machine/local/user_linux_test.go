@@ -76,7 +76,7 @@ func TestOrdinaryUser(t *testing.T) {
 	for _, stories := range []string{
 		"^(TestConformance|TestJob|TestScriptThatCannotStart|TestResultsAndSecrets|TestTimeoutReachesEverybody|TestMemoryIsLimited|TestCPUIsLimited|TestUsageIsMeasured)$",
 		"^(TestForkBombIsBounded|TestPowerOff|TestNoPowerOff|TestRebootSyscall)$",
-		"^(TestTerminateLeavesNothing|TestKilled|TestDeadline|TestProcessesKilledAtRandom|TestIsolation.*)$",
+		"^(TestTerminateLeavesNothing|TestTerminateWhereNothingCanBeWritten|TestKilled|TestDeadline|TestProcessesKilledAtRandom|TestIsolation.*)$",
 	} {
 		t.Run(fmt.Sprint(stories), func(t *testing.T) {
 			t.Parallel()
