@@ -331,17 +331,22 @@ func TestLaunch(t *testing.T) {
 		w.secret = func(string) (string, error) { return "known here", nil }
 		id := w.request(job("pi", func(j *dayfly.Job) { j.Secrets = map[string]string{"PASS": "env:P"} }))
 		other := w.Config
-		other.Secret = func(string) (string, error) {
-			w.pass() // somebody else's pass cuts in between our intent and our answer, and launches
-			return "", errors.New("environment variable P is not set")
-		}
+		other.Secret = func(string) (string, error) { return "", errors.New("environment variable P is not set") }
 		r, err := reconcile.New(other)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Pass(t.Context(), reconcile.Scope{}); err != nil {
-			t.Fatal(err)
+		w.fault = func(op string, after bool) error {
+			if op == "launch" && after { // the machine is there; before we hear of it somebody else gets a no
+				w.fault = nil
+				if _, err := r.Pass(t.Context(), reconcile.Scope{}); err != nil {
+					t.Error(err)
+				}
+			}
+			return nil
 		}
+		w.pass()
+		want(t, "outcome", w.run(id).Attempt().Outcome, dayfly.Refused)
 		for range 10 {
 			if w.run(id).State == dayfly.Ended && len(w.provider.Alive()) > 0 {
 				t.Fatalf("the run has ended (%s) and its machine is alive", w.run(id).Outcome)
