@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +38,14 @@ const (
 	prefixTrying   = ".trying-"
 )
 
-var tokenForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$`)
+// isToken tells whether a name can be a token: no longer than 64 bytes, [0-9A-Za-z_-], none of the
+// last two first. No expression is compiled for it: this runs in each of a machine's processes.
+func isToken(s string) bool {
+	other := func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '_' && r != '-'
+	}
+	return s != "" && len(s) <= 64 && s[0] != '_' && s[0] != '-' && !strings.ContainsFunc(s, other)
+}
 
 // folder is the folder of one machine.
 type folder string
@@ -257,5 +263,5 @@ func idOf(token string) dayfly.MachineID { return dayfly.MachineID(string(Locati
 // tokenOf is the token in a machine's id; ok is false for a machine that cannot be this provider's.
 func tokenOf(id dayfly.MachineID) (token string, ok bool) {
 	token, ok = strings.CutPrefix(string(id), string(Location)+"/")
-	return token, ok && tokenForm.MatchString(token)
+	return token, ok && isToken(token)
 }

@@ -355,7 +355,7 @@ func (p *Provider) Forget(ctx context.Context, id dayfly.MachineID) error {
 	if err := os.Rename(string(f), going); err != nil {
 		return fmt.Errorf("forget machine %s: %w", id, err)
 	}
-	return errors.Join(p.program.removeAll(ctx, going), p.tidy(ctx))
+	return p.program.removeAll(ctx, going)
 }
 
 // Cancel tells the agent that the cancel object may be there. A machine that is no more is no error.
