@@ -40,6 +40,14 @@
 // itself; and a kernel timer kills the supervisor, and with it PID 1, even when both are stopped.
 // Each watches the wall clock and the boot clock: whichever reaches the deadline first.
 //
+// # Who can read the secrets
+//
+// A job's secrets reach its supervisor in a memory file and the job in its environment; they are on no
+// disk and in no argument. Of the launcher's own environment, which may hold every job's, a supervisor
+// gets PATH, HOME and TZ, and PID 1 nothing. On the rung none a job runs as the launcher's user among the
+// launcher's processes: there it can read in /proc the environment of the launcher itself, as of any
+// other process of that user. Jobs that must not see one another's secrets need a higher rung.
+//
 // # What it leaves to others
 //
 // When to launch, and when to end: the control loop. (A machine whose supervisor has died while

@@ -183,7 +183,7 @@ func (p *Provider) supervise(ctx context.Context, f folder, secrets map[string]s
 	defer log.Close()
 	argv := append(append([]string{"dayfly"}, p.cfg.Args...), "--machine", string(f))
 	proc, err := os.StartProcess(p.cfg.Exe, argv, &os.ProcAttr{
-		Dir: "/", Env: os.Environ(), Files: []*os.File{null, log, log, mem, out}, Sys: &syscall.SysProcAttr{Setsid: true},
+		Dir: "/", Env: environment(os.Environ()), Files: []*os.File{null, log, log, mem, out}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
 		return "", fmt.Errorf("start its supervisor: %w", err)
@@ -203,6 +203,16 @@ func (p *Provider) supervise(ctx context.Context, f folder, secrets map[string]s
 		return "", fmt.Errorf("its supervisor: %s", line)
 	}
 	return line, nil
+}
+
+// environment is what a supervisor gets of its launcher's: the rest may hold the secrets of every job,
+// and could be read in each supervisor for as long as it lives. PATH becomes the job's and finds
+// newuidmap, HOME says which files are the user's own, TZ dates the log.
+func environment(all []string) []string {
+	return slices.DeleteFunc(all, func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return !slices.Contains([]string{"PATH", "HOME", "TZ"}, name)
+	})
 }
 
 // secretsFile is in memory only, and gone with its last descriptor.

@@ -74,7 +74,7 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 	attr := ordinary(t)
 	for _, stories := range []string{
-		"^(TestConformance|TestJob|TestScriptThatCannotStart|TestResultsAndSecrets|TestTimeoutReachesEverybody|TestMemoryIsLimited|TestCPUIsLimited|TestUsageIsMeasured)$",
+		"^(TestConformance|TestJob|TestScriptThatCannotStart|TestResultsAndSecrets|TestLaunchersEnvironmentStaysWithIt|TestTimeoutReachesEverybody|TestMemoryIsLimited|TestCPUIsLimited|TestUsageIsMeasured)$",
 		"^(TestForkBombIsBounded|TestPowerOff|TestNoPowerOff|TestRebootSyscall)$",
 		"^(TestTerminateLeavesNothing|TestTerminateWhereNothingCanBeWritten|TestKilled|TestDeadline|TestProcessesKilledAtRandom|TestIsolation.*)$",
 	} {
