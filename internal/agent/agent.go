@@ -23,7 +23,7 @@ type Config struct {
 	Secrets map[string]string // a value for each of Task.SecretNames
 	Bucket  bucket.Bucket
 	Sandbox machine.Sandbox
-	Dir     string // on the host, the agent's alone: work/ and results/ in it are the job's
+	Dir     string // on the host, the agent's alone: work/ and results/ in it are the job's, and may be gone after
 
 	// What the job sees.
 	WorkInside    string // the path of its working directory
@@ -90,6 +90,12 @@ func (c *Config) check() error {
 	return nil
 }
 
+// What the job finds of the agent's directory.
+const (
+	workDir    = "work"
+	resultsDir = "results"
+)
+
 // agent is one attempt under way.
 type agent struct {
 	Config
@@ -106,8 +112,8 @@ func newAgent(c Config) (*agent, error) {
 	a := &agent{
 		Config:  c,
 		secrets: redact.Compile(c.Secrets),
-		work:    filepath.Join(c.Dir, "work"),
-		results: filepath.Join(c.Dir, "results"),
+		work:    filepath.Join(c.Dir, workDir),
+		results: filepath.Join(c.Dir, resultsDir),
 		store:   store{bucket: c.Bucket, log: c.Log},
 		report:  dayfly.Report{Run: c.Task.Run, Attempt: c.Task.Attempt, PreparedAt: c.Now().UTC()},
 	}
@@ -121,6 +127,7 @@ func newAgent(c Config) (*agent, error) {
 		return nil, err
 	}
 	a.spool = spool
+	a.keepSpare()
 	a.log = joblog.New(joblog.Config{Spool: spool, Secrets: a.secrets, Limits: c.Task.Log, Now: c.Now})
 	return a, nil
 }

@@ -17,6 +17,8 @@
 //     named in the report. A file that also has a name elsewhere (a hard link) is the job's own to save.
 //   - A bucket that does not answer neither stops the job nor loses what it printed: everything is
 //     tried again until the machine's deadline.
+//   - A disk that stays full costs the results and not the report: after half a minute they are given
+//     up and removed, so that there is room to store the log and to say what happened.
 //   - It returns at the latest a few seconds after the deadline, whatever hangs. Without a report the
 //     run is then lost, which is for the pass to say.
 //

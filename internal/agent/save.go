@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/dayfly-io/dayfly"
 )
@@ -46,6 +47,7 @@ func (a *agent) save(ctx context.Context, end *ending, stopShipping func()) erro
 	r.Notes = append(r.Notes, a.Sandbox.Notes()...)
 	a.saveResults(ctx)
 	stopShipping()
+	a.store.room = &room{now: a.Now, lack: sync.OnceFunc(func() { a.makeRoom(workDir, resultsDir, spareFile) })}
 	var err error
 	open := func() (io.Reader, error) { return a.log.Open(), nil }
 	if r.Log, err = a.store.add(ctx, a.Task.Prefix+dayfly.KeyLog, a.log.Size(), open); err != nil {
@@ -84,19 +86,32 @@ func (a *agent) saveResults(ctx context.Context) {
 	left := max(0, a.left()+lateness)
 	ctx, stop := context.WithTimeout(ctx, left-left/5)
 	defer stop()
-	s := &saver{store: a.store, prefix: a.Task.Prefix, limits: a.Task.Results}
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	to := a.store
+	to.room = &room{
+		now: a.Now, most: min(fullTime, left/2), giveUp: giveUp,
+		lack: sync.OnceFunc(func() { a.makeRoom(workDir) }),
+	}
+	s := &saver{store: to, prefix: a.Task.Prefix, limits: a.Task.Results}
 	results, notes, err := s.save(ctx, a.results)
-	a.report.Results = results
-	a.report.Notes = append(a.report.Notes, notes...)
+	r := &a.report
+	r.Results = results
+	r.Notes = append(r.Notes, notes...)
 	if err == nil {
 		return
 	}
-	a.report.Notes = append(a.report.Notes, fmt.Sprintf("results: %v", err))
-	if a.report.Outcome != dayfly.Succeeded {
+	r.Notes = append(r.Notes, fmt.Sprintf("results: %v", err))
+	if noRoom(err) {
+		a.makeRoom(resultsDir) // whoever else writes to that disk needs it too
+	}
+	if r.Outcome != dayfly.Succeeded {
 		return
 	}
-	a.report.Outcome, a.report.Reason = dayfly.Failed, fmt.Sprintf("the job succeeded, but its results were not saved: %v", err)
-	if ctx.Err() != nil {
-		a.report.Outcome, a.report.Reason = dayfly.TimedOut, "the machine's deadline came before the results were saved"
+	switch r.Outcome, r.Reason = dayfly.Failed, fmt.Sprintf("the job succeeded, but its results were not saved: %v", err); {
+	case noRoom(err):
+		r.Reason = "the job succeeded, but the disk was full and results were not saved"
+	case ctx.Err() != nil:
+		r.Outcome, r.Reason = dayfly.TimedOut, "the machine's deadline came before the results were saved"
 	}
 }

@@ -22,6 +22,7 @@ import (
 type store struct {
 	bucket bucket.Bucket
 	log    *slog.Logger
+	room   *room // what is done on a full disk; nil: nothing
 }
 
 // errForeign says that a key holds something this agent did not put there.
@@ -47,6 +48,7 @@ func (s store) again(ctx context.Context, what string, size int64, try func(ctx 
 		once, cancel := context.WithTimeout(ctx, tryTime+time.Duration(size/tryRate)*time.Second)
 		err := try(once)
 		cancel()
+		s.room.tried(err)
 		if err == nil {
 			return nil
 		}

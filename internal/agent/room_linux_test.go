@@ -1,0 +1,120 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/agent"
+	"github.com/dayfly-io/dayfly/internal/bucket/dir"
+)
+
+// small names the variable by which a test finds itself in a mount namespace of its own.
+const small = "DAYFLY_TEST_SMALL_DISK"
+
+// TestASmallDisk runs jobs that fill the disk on which everything lies.
+func TestASmallDisk(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(small) == "" {
+		again(t)
+		return
+	}
+	for name, c := range map[string]struct {
+		script  string
+		outcome dayfly.Outcome
+		code    int
+		reason  string
+		saved   string // the only result
+	}{
+		"with results": {
+			"dd if=/dev/zero of=$DAYFLY_RESULTS/big bs=64k || echo words",
+			dayfly.Failed, 0, "the disk was full and results were not saved", "",
+		},
+		"with results, and fails": {
+			"dd if=/dev/zero of=$DAYFLY_RESULTS/big bs=64k || { echo words; exit 3; }",
+			dayfly.Failed, 3, "exit code 3", "",
+		},
+		"with its work": {
+			"echo small > $DAYFLY_RESULTS/small; mkdir d; dd if=/dev/zero of=d/big bs=64k || echo words; chmod 0 d",
+			dayfly.Succeeded, 0, "", "small\n",
+		},
+		"with what is not the agent's": {
+			"head -c 400000 /dev/zero > $DAYFLY_RESULTS/some; dd if=/dev/zero of=../../foreign bs=64k || echo words",
+			dayfly.Failed, 0, "the disk was full and results were not saved", "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			top := t.TempDir()
+			must(t, unix.Mount("none", top, "tmpfs", 0, "size=2m"))
+			t.Cleanup(func() { _ = unix.Unmount(top, unix.MNT_DETACH) })
+			r, log, saved := onDisk(t, top, c.script)
+			wantOutcome(t, r, c.outcome, c.code, c.reason)
+			if !strings.Contains(log, "words\n") || saved != c.saved {
+				t.Errorf("the log is %q, the results are %q", log, saved)
+			}
+		})
+	}
+}
+
+// onDisk runs an attempt whose directory and bucket are both below top, shortly before its deadline.
+func onDisk(t *testing.T, top, script string) (r dayfly.Report, log, saved string) {
+	t.Helper()
+	b, err := dir.Open(filepath.Join(top, "bucket"))
+	must(t, err)
+	t.Cleanup(func() { _ = b.Close() })
+	a := setup(t, script)
+	a.cfg.Bucket, a.cfg.Dir = b, filepath.Join(top, "agent")
+	a.cfg.WorkInside, a.cfg.ResultsInside = filepath.Join(a.cfg.Dir, "work"), filepath.Join(a.cfg.Dir, "results")
+	a.cfg.Task.Deadline = time.Now().Add(10 * time.Second)
+	must(t, agent.Run(t.Context(), a.cfg))
+	read := func(key string) string {
+		r, err := b.Get(t.Context(), key, 0, -1)
+		must(t, err)
+		defer r.Close()
+		text, err := io.ReadAll(r)
+		must(t, err)
+		return string(text)
+	}
+	must(t, json.Unmarshal([]byte(read(prefix+dayfly.KeyReport)), &r))
+	for _, o := range objects(r.Results) {
+		saved += read(o.Key)
+	}
+	return r, read(r.Log.Key), saved
+}
+
+// again runs the calling test in a namespace where it may mount.
+func again(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
+	cmd.Env = append(os.Environ(), small+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	if os.Getuid() == 0 { // needs no user namespace, which some hosts refuse
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Skipf("no mount namespace can be made here: %v", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("on a small disk: %v\n%s", err, out.String())
+	}
+}
