@@ -305,6 +305,9 @@ func (p *Provider) Terminate(ctx context.Context, id dayfly.MachineID) error {
 		return nil // no machine of this place
 	}
 	f := p.folder(token)
+	if forgotten, err := f.forgotten(); forgotten || err != nil {
+		return err // a pass that comes late must not make its folder again
+	}
 	started, err := f.has(fileStarted)
 	if err != nil {
 		return fmt.Errorf("end machine %s: %w", id, err)

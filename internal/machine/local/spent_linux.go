@@ -72,3 +72,14 @@ func (f folder) spent() (bool, error) {
 	}
 	return false, nil
 }
+
+// forgotten tells whether the token is used up and nothing is left under it. The order matters: a
+// Forget marks the token before it removes the folder. Where there is a folder somebody was paused in
+// the middle of a launch, and made it since.
+func (f folder) forgotten() (bool, error) {
+	there, err := f.has(".")
+	if there || err != nil {
+		return false, err
+	}
+	return f.spent()
+}

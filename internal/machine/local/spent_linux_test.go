@@ -50,6 +50,54 @@ func TestLauncherPausedForALifetime(t *testing.T) {
 	}
 }
 
+// TestTerminateAfterForget is a pass that was paused while another one saw the machine to its end.
+func TestTerminateAfterForget(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.spec("true")
+	m := h.launch(s)
+	h.end(s)
+	for range 2 {
+		if err := h.Forget(t.Context(), m.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Terminate(t.Context(), m.ID); err != nil {
+			t.Fatal(err)
+		}
+		if state := h.state(m.ID); state != "" {
+			t.Errorf("it is there again, and %s", state)
+		}
+		if _, err := os.Lstat(filepath.Join(h.dir, s.Token)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("its folder is there again: %v", err)
+		}
+	}
+	if _, err := h.Launch(t.Context(), s); !errors.Is(err, machine.ErrGone) {
+		t.Errorf("launch gave %v; want ErrGone", err)
+	}
+}
+
+// TestTerminateOfAFolderMadeAfterForget is a launcher that was paused, made the folder at last, and was killed.
+func TestTerminateOfAFolderMadeAfterForget(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.spec("true")
+	m := h.launch(s)
+	h.end(s)
+	if err := h.Forget(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(h.dir, s.Token), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.write(s.Token, "tags.json", s.Tags)
+	h.write(s.Token, "lock", nil)
+	h.awaitState(m.ID, dayfly.MachinePending)
+	if err := h.Terminate(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	h.awaitState(m.ID, dayfly.MachineTerminated)
+}
+
 func TestSpentTokensAreDroppedAfterTheirDeadline(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
