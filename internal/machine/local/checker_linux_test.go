@@ -139,6 +139,19 @@ func (h *host) kill(sig unix.Signal, pids ...int) {
 	}
 }
 
+// stop stops a process, and returns when every thread of it stands still.
+func (h *host) stop(pid int) {
+	h.t.Helper()
+	h.kill(unix.SIGSTOP, pid)
+	h.await("the process is stopped", func() bool {
+		threads, _ := filepath.Glob("/proc/" + itoa(pid) + "/task/*/stat")
+		return len(threads) > 0 && !slices.ContainsFunc(threads, func(f string) bool {
+			b, err := os.ReadFile(f)
+			return err != nil || !bytes.Contains(b, []byte(") T "))
+		})
+	})
+}
+
 // awaitLog waits until the job has written text.
 func (h *host) awaitLog(dir, text string) {
 	h.t.Helper()

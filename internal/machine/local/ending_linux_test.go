@@ -66,7 +66,7 @@ func TestKilled(t *testing.T) {
 		{"supervisor", true, false, false, true},
 		{"supervisor while PID 1 is stopped", true, false, true, true},
 		{"PID 1", false, true, false, false},
-		{"both", true, true, false, true},
+		{"both", true, true, true, true},
 	} {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
@@ -74,7 +74,7 @@ func TestKilled(t *testing.T) {
 				s := h.restless(rung)
 				supervisor, first := h.supervisor(s.Token), h.first(s.Token)
 				if story.stopFirst {
-					h.kill(unix.SIGSTOP, first)
+					h.stop(first)
 				}
 				if story.supervisor {
 					h.kill(unix.SIGKILL, supervisor)
@@ -123,10 +123,10 @@ func TestDeadline(t *testing.T) {
 				m := h.launch(s)
 				h.awaitLog(s.Task.Env["TEST_DIR"], "started")
 				if story.stopFirst {
-					h.kill(unix.SIGSTOP, h.first(s.Token))
+					h.stop(h.first(s.Token))
 				}
 				if story.stopSupervisor {
-					h.kill(unix.SIGSTOP, h.supervisor(s.Token))
+					h.stop(h.supervisor(s.Token))
 				}
 				if rung == dayfly.IsolationNone && story.stopFirst {
 					// Nobody is left who could end the job: that takes a look.

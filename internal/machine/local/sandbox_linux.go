@@ -129,6 +129,8 @@ func (s *sandbox) begin(c *child, cmd machine.Command) (notes []string, err erro
 	}
 	w, err := c.next()
 	switch {
+	case errors.Is(err, io.EOF) && c.rebooted(s.launch.Way):
+		return notes, nil // it began, and shut the machine down before anybody could say so
 	case err != nil:
 		return nil, fmt.Errorf("start the job: the sandbox's first process ended: %w", err)
 	case w.Say != sayStarted:
@@ -267,13 +269,11 @@ func (p *process) exit(end *ending) (machine.Exit, error) {
 		return exit, errors.New("wait for the sandbox's first process: it was not to be waited for")
 	}
 	exit.Usage.CPU = dayfly.Seconds(st.UserTime() + st.SystemTime())
-	ws, _ := st.Sys().(syscall.WaitStatus)
 	p.sandbox.mu.Lock()
 	exit.Expired = p.sandbox.expired
 	p.sandbox.mu.Unlock()
-	rebooted := p.sandbox.launch.Way != wayGroup && ws.Signaled() && (ws.Signal() == unix.SIGINT || ws.Signal() == unix.SIGHUP)
 	switch {
-	case rebooted: // reboot(2) in the namespace
+	case p.child.rebooted(p.sandbox.launch.Way):
 		exit.Code, exit.Signal, exit.PowerOff = 0, 0, true
 		return exit, nil
 	case exit.Expired:

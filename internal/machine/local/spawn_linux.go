@@ -153,6 +153,17 @@ func (c *child) next() (word, error) {
 // kill ends the first process and with it its namespace, also when it is stopped.
 func (c *child) kill() { _ = c.proc.Kill() } // through a pidfd; one that is no more is no error
 
+// rebooted waits for the first process to end and tells whether that was by reboot(2) in its
+// namespace, which shows as one of two signals that nothing else can end it by.
+func (c *child) rebooted(w way) bool {
+	<-c.done
+	if c.state == nil || w == wayGroup {
+		return false
+	}
+	ws, ok := c.state.Sys().(syscall.WaitStatus)
+	return ok && ws.Signaled() && (ws.Signal() == unix.SIGINT || ws.Signal() == unix.SIGHUP)
+}
+
 // stop kills the first process and waits until it and its namespace are no more.
 func (c *child) stop() {
 	c.kill()
