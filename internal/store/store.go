@@ -21,6 +21,7 @@ var (
 	ErrExists   = errors.New("record exists already")
 	ErrNewer    = errors.New("data was written by a newer version of dayfly")
 	ErrBusy     = errors.New("store is busy") // bounded wait for another process was over
+	ErrDisk     = errors.New("the disk is full or fails")
 )
 
 // Scope is what a pass looks at: one run, one job, or, empty, everything.

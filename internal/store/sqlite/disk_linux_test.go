@@ -72,7 +72,7 @@ func TestFullDisk(t *testing.T) {
 			switch _, err := s.InsertRuns(t.Context(), []dayfly.Run{r}); {
 			case err == nil:
 				acknowledged[r.ID] = true
-			case !strings.Contains(err.Error(), "full") && !strings.Contains(err.Error(), "disk I/O"):
+			case !errors.Is(err, store.ErrDisk):
 				t.Fatalf("insert on a full disk: %v", err)
 			default:
 				refused++

@@ -238,10 +238,18 @@ func transact(ctx context.Context, conn *sql.Conn, f func(ctx context.Context) e
 	return err
 }
 
-// mapError gives an error of SQLite that means "try again later" the port's name.
+// mapError gives an error of SQLite with a next step the port's name.
 func mapError(err error) error {
 	var e *sqlitelib.Error
-	if errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY {
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC,
+		sqlite3.SQLITE_IOERR_TRUNCATE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP:
+		return fmt.Errorf("%w: %w", store.ErrDisk, err)
+	}
+	if e.Code()&0xff == sqlite3.SQLITE_BUSY {
 		return fmt.Errorf("%w: %w", store.ErrBusy, err)
 	}
 	return err
