@@ -52,7 +52,11 @@ func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(c
 		return err
 	}
 	defer w.close()
-	if err := a.makeRoom(ctx, h, job); err != nil {
+	err = a.makeRoom(ctx, h, job)
+	if ctx.Err() != nil {
+		return &exit{exitInterrupted, errors.New("interrupted; nothing was requested")}
+	}
+	if err != nil {
 		return err
 	}
 	run, err := request(context.WithoutCancel(ctx)) // recorded or not: nobody shall wonder
