@@ -101,7 +101,7 @@ var dependencies = []dependency{
 	{"modernc.org/sqlite", []string{"internal/store/sqlite"}, "the database of one adapter"},
 	{"github.com/aws/aws-sdk-go-v2", []string{"internal/machine/ec2", "internal/bucket/s3", "internal/awsdeploy"}, "huge, and only these call the cloud"},
 	{"golang.org/x/sys", []string{"internal/machine/local", "internal/store/sqlite", "internal/bucket/dir", "internal/bell", "internal/daemon", "cmd"}, "system calls that syscall lacks"},
-	{"github.com/spf13/pflag", nil, "cobra's flags, which a test walks"},
+	{"github.com/spf13/pflag", []string{"cmd"}, "cobra's flags, and what is wrong with their values"},
 	{"github.com/google/go-cmp", nil, ""},
 	{"pgregory.net/rapid", nil, ""},
 	{"github.com/rogpeppe/go-internal", nil, ""},

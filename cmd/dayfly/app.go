@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -111,7 +113,7 @@ func (a *app) root() *cobra.Command {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%s", err) })
+	root.SetFlagErrorFunc(wrongFlag)
 	root.PersistentFlags().StringVar(&a.data, "data", "", "the data `DIR`ectory (default: DAYFLY_DATA, or else the XDG directory)")
 	root.SetUsageTemplate(root.UsageTemplate() + "\nExit codes:\n" + exitCodes())
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.what = cmd.CommandPath() }
@@ -121,6 +123,17 @@ func (a *app) root() *cobra.Command {
 		a.machinesCommand(), a.sweepCommand(), a.serveCommand(), a.agentCommand(), a.versionCommand(),
 	)
 	return root
+}
+
+// wrongFlag is an error of a flag, in words for those who do not know the parser.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		takes := map[string]string{"int": "a whole number", "duration": "a duration such as 90s", "bool": "true or false"}
+		if kind := takes[e.GetFlag().Value.Type()]; kind != "" {
+			return usage(cmd, "--%s takes %s, not %q", e.GetFlag().Name, kind, e.GetValue())
+		}
+	}
+	return usage(cmd, "%s", err)
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {

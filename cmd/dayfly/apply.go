@@ -59,7 +59,11 @@ func (a *app) apply(ctx context.Context, paths []string, prune bool, output stri
 	if err != nil {
 		return err
 	}
-	done, err := h.applyAll(ctx, f, prune)
+	ready, err := h.packAll(ctx, f)
+	if err != nil {
+		return err
+	}
+	done, err := h.applyAll(ctx, f, ready, prune)
 	return errors.Join(a.showChanges(output, done), err)
 }
 
@@ -121,9 +125,33 @@ func (a *app) showChanges(output string, done []change) error {
 	return nil
 }
 
-// applyAll applies what could be read, and pauses or removes jobs whose files have vanished. A job
-// that cannot be applied does not keep the others from it.
-func (h *home) applyAll(ctx context.Context, f found, prune bool) ([]change, error) {
+// packed is a job whose files are in the bucket.
+type packed struct {
+	job    dayfly.Job
+	source string
+}
+
+// packAll packs the files of every job that could be read. The error is of all that could not be packed.
+func (h *home) packAll(ctx context.Context, f found) ([]packed, error) {
+	var ready []packed
+	var errs []error
+	for _, j := range slices.SortedFunc(slices.Values(f.files), byName) {
+		if j.err != nil {
+			continue
+		}
+		job, err := h.pack(ctx, j)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		ready = append(ready, packed{job, j.abs})
+	}
+	return ready, errors.Join(errs...)
+}
+
+// applyAll applies jobs, and pauses or removes those whose files have vanished. A job that cannot be
+// applied does not keep the others from it.
+func (h *home) applyAll(ctx context.Context, f found, ready []packed, prune bool) ([]change, error) {
 	loop, err := h.Loop(ctx)
 	if err != nil {
 		return nil, err
@@ -131,19 +159,13 @@ func (h *home) applyAll(ctx context.Context, f found, prune bool) ([]change, err
 	defer h.ring()
 	var done []change
 	var errs []error
-	for _, j := range slices.SortedFunc(slices.Values(f.files), byName) {
-		if j.err != nil {
-			continue
-		}
-		job, err := h.pack(ctx, j)
-		if err == nil {
-			var c reconcile.Change
-			c, err = loop.Apply(ctx, job, j.abs)
-			done = append(done, change{Job: job.Name, Change: c, Source: j.abs})
-		}
+	for _, p := range ready {
+		c, err := loop.Apply(ctx, p.job, p.source)
 		if err != nil {
 			errs = append(errs, err)
+			continue
 		}
+		done = append(done, change{Job: p.job.Name, Change: c, Source: p.source})
 	}
 	gone, err := h.vanished(ctx, f)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 	"syscall"
 
@@ -20,11 +19,6 @@ import (
 
 // printError says what went wrong and what to do next: error: lines, then hint: lines, all at once.
 func printError(w io.Writer, err error) {
-	if e, ok := errors.AsType[*exit](err); ok {
-		if err = e.err; err == nil {
-			return // what there was to say has been said
-		}
-	}
 	for _, err := range flatten(err) {
 		printOne(w, err)
 	}
@@ -54,6 +48,12 @@ func printOne(w io.Writer, err error) {
 
 // flatten takes joined errors apart, so that each gets its own lines.
 func flatten(err error) []error {
+	if e, ok := err.(*exit); ok {
+		if e.err == nil {
+			return nil // what there was to say has been said
+		}
+		return flatten(e.err)
+	}
 	if j, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, e := range j.Unwrap() {
@@ -79,8 +79,8 @@ func hint(err error) string {
 		return "another process is at work on this data directory; try again"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return makeRoom
-	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
-		return "use a directory that you may write to: --data DIR or DAYFLY_DATA"
+	case errors.Is(err, store.ErrDisk):
+		return makeRoom + "; if there is room, see what the system says of that disk (dmesg)"
 	}
 	return ""
 }

@@ -11,6 +11,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -86,7 +89,7 @@ const settingsFile = "dayfly.yaml"
 // openHome makes the directory and its settings if they are missing, and reads them.
 func openHome(where string) (*home, error) {
 	if err := os.MkdirAll(where, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
+		return nil, misplaced(fmt.Errorf("make the data directory: %w", err), "name another directory: --data DIR or DAYFLY_DATA")
 	}
 	h := &home{dir: where}
 	path := h.path(settingsFile)
@@ -95,10 +98,64 @@ func openHome(where string) (*home, error) {
 		settings, err = nameInstallation(where, path)
 	}
 	if err != nil {
-		return nil, err
+		return nil, misplaced(err, "")
 	}
 	h.settings = settings
+	h.clear()
 	return h, nil
+}
+
+// misplaced adds to an error of opening the data directory how another is named: where it cannot be
+// written, and where there is another hint for all else.
+func misplaced(err error, otherwise string) error {
+	help := otherwise
+	switch {
+	case hint(err) != "":
+		return err
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		help = "use a directory that you may write to: --data DIR or DAYFLY_DATA"
+	}
+	if help == "" {
+		return err
+	}
+	return &dayfly.Error{Code: dayfly.CodeInternal, Message: err.Error(), Hint: help, Err: err}
+}
+
+// How the names of files begin that are not whole yet.
+const halfWritten, halfPacked = ".new-", ".pack-"
+
+// clear removes half-written files of processes that were killed. Who writes one holds the directory's
+// lock, and who packs needs no name.
+func (h *home) clear() {
+	half := func(e os.DirEntry) bool {
+		return strings.HasPrefix(e.Name(), halfWritten) || strings.HasPrefix(e.Name(), halfPacked)
+	}
+	if entries, err := os.ReadDir(h.dir); err != nil || !slices.ContainsFunc(entries, half) {
+		return
+	}
+	d, err := lockDir(h.dir)
+	if err != nil {
+		return // they are in nobody's way
+	}
+	defer d.Close()
+	entries, _ := os.ReadDir(h.dir)
+	for _, e := range entries {
+		if half(e) {
+			_ = os.Remove(h.path(e.Name()))
+		}
+	}
+}
+
+// lockDir opens the data directory and locks it until it is closed.
+func lockDir(where string) (*os.File, error) {
+	d, err := os.Open(where)
+	if err != nil {
+		return nil, fmt.Errorf("open the data directory: %w", err)
+	}
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the data directory: %w", err), d.Close())
+	}
+	return d, nil
 }
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
@@ -116,14 +173,11 @@ func readSettings(path string) (spec.Settings, []byte, error) {
 // nameInstallation gives a data directory the name that all its machines will carry. It is made once,
 // whoever else tries at the same time.
 func nameInstallation(where, path string) (spec.Settings, error) {
-	d, err := os.Open(where)
+	d, err := lockDir(where)
 	if err != nil {
-		return spec.Settings{}, fmt.Errorf("open the data directory: %w", err)
+		return spec.Settings{}, err
 	}
 	defer d.Close()
-	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
-		return spec.Settings{}, fmt.Errorf("lock the data directory: %w", err)
-	}
 	settings, text, err := readSettings(path)
 	if err != nil || settings.Installation != "" {
 		return settings, err
@@ -144,9 +198,9 @@ func nameInstallation(where, path string) (spec.Settings, error) {
 	return settings, writeSynced(d, path, text)
 }
 
-// writeSynced puts a file into an open directory, whole and for good or not at all.
+// writeSynced puts a file into a directory that is locked, whole and for good or not at all.
 func writeSynced(d *os.File, path string, text []byte) error {
-	f, err := os.CreateTemp(d.Name(), ".new-*")
+	f, err := os.CreateTemp(d.Name(), halfWritten+"*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -170,7 +224,7 @@ func (h *home) Store(ctx context.Context) (store.Store, error) {
 	if h.store == nil {
 		s, err := sqlite.Open(ctx, h.path("dayfly.db"), sqlite.Options{Holder: h.what, Now: h.now})
 		if err != nil {
-			return nil, err
+			return nil, misplaced(err, "")
 		}
 		h.store = s
 	}
@@ -193,7 +247,7 @@ func (h *home) Bucket() (*dir.Bucket, error) {
 	if h.bucket == nil {
 		b, err := dir.Open(h.bucketDir())
 		if err != nil {
-			return nil, fmt.Errorf("open the bucket: %w", err)
+			return nil, misplaced(fmt.Errorf("open the bucket: %w", err), "")
 		}
 		h.bucket = b
 	}

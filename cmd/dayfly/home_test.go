@@ -37,6 +37,29 @@ func TestTwoFirstCommandsMakeOneInstallation(t *testing.T) {
 	}
 }
 
+// What a killed process left half written is gone when the directory is opened next; what lies there
+// else is not touched.
+func TestHalfWrittenFilesAreCleared(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	for _, name := range []string{".pack-1", ".new-2", ".mine", "new-3"} {
+		if err := os.WriteFile(filepath.Join(data, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := openHome(data); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	entries, err := os.ReadDir(data)
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if got, want := strings.Join(left, " "), ".mine "+settingsFile+" new-3"; got != want || err != nil {
+		t.Errorf("%s is left, want %s; %v", got, want, err)
+	}
+}
+
 func TestSettingsThatCannotBeAddedTo(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -76,9 +77,29 @@ func findJobs(paths []string) (found, error) {
 
 func missingFile(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("there is no file or directory %s", path), Err: err}
+		e := &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("there is no file or directory %s", path), Err: err}
+		if e.Hint = meantFile(os.DirFS(filepath.Dir(path)), ".", filepath.Base(path)); e.Hint == "" {
+			e.Hint = "name a job file, with its ending .yaml or .yml, or a directory of them"
+		}
+		return e
 	}
 	return unreadable(path, err)
+}
+
+// meantFile asks whether the file in a directory was meant whose name differs least; "" where none is near.
+func meantFile(in fs.FS, dir, name string) string {
+	entries, err := fs.ReadDir(in, dir)
+	if err != nil {
+		return ""
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	if near := nearest(name, names); near != "" {
+		return fmt.Sprintf("did you mean %s?", near)
+	}
+	return ""
 }
 
 func unreadable(path string, err error) error {
@@ -191,7 +212,12 @@ func (j jobFile) checkFiles() error {
 	var errs []error
 	for i, name := range j.file.Job.Files {
 		if _, err := root.Lstat(filepath.Clean(name)); err != nil {
-			errs = append(errs, j.file.At(fmt.Sprintf("files[%d]", i), name+": "+reason(err), ""))
+			help := ""
+			if errors.Is(err, fs.ErrNotExist) {
+				at := path.Clean(name)
+				help = cmp.Or(meantFile(root.FS(), path.Dir(at), path.Base(at)), "names in files: begin at the directory of the job file")
+			}
+			errs = append(errs, j.file.At(fmt.Sprintf("files[%d]", i), name+": "+reason(err), help))
 		}
 	}
 	return asInvalid(errs)
@@ -207,11 +233,11 @@ func (h *home) pack(ctx context.Context, j jobFile) (dayfly.Job, error) {
 	if err := j.checkFiles(); err != nil {
 		return job, err
 	}
-	spool, err := os.CreateTemp(h.dir, ".pack-*")
+	spool, err := os.CreateTemp(h.dir, halfPacked+"*")
 	if err != nil {
 		return job, fmt.Errorf("pack the files of job %s: %w", job.Name, err)
 	}
-	defer os.Remove(spool.Name())
+	_ = os.Remove(spool.Name()) // at once: whatever ends this process, nothing stays
 	defer spool.Close()
 	sum, err := archive.Pack(spool, filepath.Dir(j.abs), job.Files, archive.Limits{})
 	if err == nil {

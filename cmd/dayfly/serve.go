@@ -62,7 +62,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	h.log = slog.New(slog.NewTextHandler(a.err, nil))
 	lock, err := daemon.Acquire(h.path(lockFile))
 	if err != nil {
-		return err
+		return misplaced(err, "")
 	}
 	defer lock.Release() //nolint:errcheck // the kernel takes it back in any case
 	loop, err := h.Loop(ctx)
@@ -139,7 +139,10 @@ func (a *app) newDaemon(h *home, loop *reconcile.Reconciler, f serveFlags) (d *d
 				return
 			}
 			if err := a.takeOver(ctx, h, f.jobs); err != nil {
-				printError(a.err, err)
+				printError(a.err, &dayfly.Error{
+					Code: dayfly.ErrorCode(err), Message: err.Error(), Err: err,
+					Hint: fmt.Sprintf("all jobs stay as they are; restore %s and send HUP: kill -HUP %d", f.jobs, os.Getpid()),
+				})
 			}
 		},
 	})
@@ -164,7 +167,9 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) error {
 			a.warn("%s is not applied; its job stays as it was", j.path)
 		}
 	}
-	done, err := h.applyAll(ctx, f, false)
+	ready, wrong := h.packAll(ctx, f)
+	done, err := h.applyAll(ctx, f, ready, false)
+	err = errors.Join(wrong, err)
 	for _, c := range done {
 		if c.sign() != "=" {
 			a.say("%s", clean(c.String()))
@@ -208,7 +213,7 @@ func (h *home) announce(address string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	d, err := os.Open(h.dir)
+	d, err := lockDir(h.dir)
 	if err != nil {
 		return fmt.Errorf("announce the address: %w", err)
 	}
