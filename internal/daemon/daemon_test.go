@@ -130,7 +130,11 @@ func TestPasses(t *testing.T) {
 			started(t, daemon.Config{Loop: l, Bell: bell})
 			synctest.Wait()
 			before := l.count()
-			bell <- struct{}{}
+			select {
+			case bell <- struct{}{}:
+			case <-time.After(time.Minute):
+				t.Fatal("nobody listens to the bell")
+			}
 			synctest.Wait()
 			if n := l.count(); n != before+1 {
 				t.Errorf("%d passes after the bell, want %d", n, before+1)
@@ -378,7 +382,7 @@ func TestHealthz(t *testing.T) {
 	mu.Lock()
 	fails = errors.New("database is locked")
 	mu.Unlock()
-	bell <- struct{}{}
+	bell <- struct{}{} // it has room for one
 	for d.Health().Failures == 0 { // the reaper's looks are the ticks this waits on
 		<-rung
 	}
