@@ -95,7 +95,12 @@ func TestTerminateOfAFolderMadeAfterForget(t *testing.T) {
 	if err := h.Terminate(t.Context(), m.ID); err != nil {
 		t.Fatal(err)
 	}
-	h.awaitState(m.ID, dayfly.MachineTerminated)
+	if state := h.state(m.ID); state != dayfly.MachineTerminated {
+		t.Errorf("it was ended and is %s", state)
+		if err := os.RemoveAll(filepath.Join(h.dir, s.Token)); err != nil { // nobody would wait for it in vain
+			t.Error(err)
+		}
+	}
 }
 
 func TestSpentTokensAreDroppedAfterTheirDeadline(t *testing.T) {
