@@ -16,7 +16,7 @@ func (a *app) cancelCommand() *cobra.Command {
 		Use: "cancel RUN", Short: "Ends a run, and waits until its machine is observed gone",
 		Long: `Ends a run: its job gets TERM, after the grace KILL, what it has left in the results directory is saved,
 and its machine is ended, 30 s later in any case. The command waits until the machine is observed gone.
-RUN is an id, the beginning of one, or a job for its latest run.`,
+RUN is an id, the beginning of one, or a job: for the run that has its machine, else its latest.`,
 		Args: exactly(1, "a run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.cancelRun(cmd.Context(), args[0], noWait)

@@ -74,7 +74,21 @@ func (c *checklist) show(r dayfly.Run, m *dayfly.Machine, last milestone) {
 		}
 		c.pass(i, r, d)
 		c.since = c.now()
+		if at := startedAt(r, m); i == prepared && !at.IsZero() {
+			c.since = at // it is noticed later
+		}
 	}
+}
+
+// startedAt is when the job began, as far as the record or the provider knows.
+func startedAt(r dayfly.Run, m *dayfly.Machine) time.Time {
+	if a := r.Attempt(); a != nil && !a.StartedAt.IsZero() {
+		return a.StartedAt
+	}
+	if m != nil {
+		return m.StartedAt
+	}
+	return time.Time{}
 }
 
 // pass says that a milestone was reached, d after the one before.

@@ -25,7 +25,8 @@ func namesFile(name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// run finds the run that a RUN argument means: an id, the beginning of one, or a job, for its latest run.
+// run finds the run that a RUN argument means: an id, the beginning of one, or a job, for the one of its
+// latest runs that has a machine, else the latest that ever had one, else the latest.
 func (h *home) run(ctx context.Context, name string) (dayfly.Run, error) {
 	s, err := h.Store(ctx)
 	if err != nil {
@@ -36,11 +37,29 @@ func (h *home) run(ctx context.Context, name string) (dayfly.Run, error) {
 		return r, err
 	}
 	if dayfly.JobName(name).Valid() {
-		for r, err := range s.History(ctx, store.Filter{Job: dayfly.JobName(name), Limit: 1}) {
+		if r, found, err := ofJob(ctx, s, dayfly.JobName(name)); found || err != nil {
 			return r, err
 		}
 	}
 	return h.byPrefix(ctx, s, name)
+}
+
+// latest is how many runs of a job its name is looked for among.
+const latest = 200
+
+func ofJob(ctx context.Context, s store.Store, job dayfly.JobName) (best dayfly.Run, found bool, err error) {
+	for r, err := range s.History(ctx, store.Filter{Job: job, Limit: latest}) {
+		if err != nil {
+			return best, false, fmt.Errorf("look for the latest run of %s: %w", job, err)
+		}
+		switch {
+		case r.Attempt() != nil && r.State != dayfly.Ended && r.State != dayfly.Due:
+			return r, true, nil
+		case !found || best.Attempt() == nil && r.Attempt() != nil:
+			best, found = r, true
+		}
+	}
+	return best, found, nil
 }
 
 // shownMatches is how many runs are named when a prefix means several.

@@ -14,8 +14,8 @@ func (a *app) retryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "retry RUN", Short: "Runs an ended run again, as a run of its own",
 		Long: `Runs an ended run again: the same slot and the same version of the job, as a run of its own with the
-next number. It stays with it as "dayfly run" does. RUN is an id, the beginning of one, or a job for its
-latest run.`,
+next number. It stays with it as "dayfly run" does. RUN is an id, the beginning of one, or a job: for
+the run that has its machine, else its latest.`,
 		Args: exactly(1, "a run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {

@@ -20,7 +20,7 @@ func secrets(lookup func(string) (string, bool)) func(string) (string, error) {
 		case "env":
 			value, ok := lookup(name)
 			if !ok {
-				return "", fmt.Errorf("%s: the variable is not set where this run was launched", reference)
+				return "", fmt.Errorf("%s: the variable is not set in the process that launches (the daemon, where there is one)", reference)
 			}
 			return value, nil
 		case "file":

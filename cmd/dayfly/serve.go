@@ -156,6 +156,7 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) error {
 	if err != nil {
 		return err
 	}
+	bad := 0
 	for i := range f.files {
 		j := &f.files[i]
 		if j.err == nil {
@@ -165,6 +166,7 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) error {
 		if j.err != nil {
 			printError(a.err, j.err)
 			a.warn("%s is not applied; its job stays as it was", j.path)
+			bad++
 		}
 	}
 	ready, wrong := h.packAll(ctx, f)
@@ -175,7 +177,12 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) error {
 			a.say("%s", clean(c.String()))
 		}
 	}
-	a.say("Applied %s of %s.", plural(len(f.files), "file"), dir)
+	if bad > 0 {
+		a.say("%s of %s not applied.", plural(bad, "file"), dir)
+	}
+	if good := len(f.files) - bad; good > 0 || bad == 0 {
+		a.say("Applied %s of %s.", plural(good, "file"), dir)
+	}
 	if err != nil {
 		printError(a.err, err)
 	}

@@ -66,8 +66,7 @@ func TestIsolationSeesNoHostProcess(t *testing.T) {
 func TestIsolationFullForgetsWrites(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	home := filepath.Join(h.data, "home") // of this user, outside of what is hidden
-	home = filepath.Join("/var/tmp", filepath.Base(h.data)+"-home")
+	home := filepath.Join("/var/tmp", filepath.Base(h.data)+"-home") // of this user, outside of what is hidden
 	if err := os.MkdirAll(filepath.Join(home, "sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
