@@ -38,6 +38,9 @@ var built = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if os.Getenv(witnessVariable) != "" {
+		os.Exit(actAsJob())
+	}
 	code := m.Run()
 	if bin, err := built(); err == nil {
 		os.RemoveAll(filepath.Dir(bin))
@@ -230,24 +233,31 @@ type word struct {
 	At   time.Time
 	Text string
 	Done <-chan struct{} // closed when every process that held the line is dead
+	conn net.Conn
 }
 
 // witness listens to jobs. A job says a line over a socket and keeps the socket open: its end is seen
 // by the kernel's word, however it comes.
 type witness struct {
-	addr string
-	mu   sync.Mutex
-	said []word
+	addr  string
+	heard func(word) // told each word before it is in words; nil: nobody
+	mu    sync.Mutex
+	said  []word
 }
 
 func newWitness(t testing.TB) *witness {
+	t.Helper()
+	return newWitnessWho(t, nil)
+}
+
+func newWitnessWho(t testing.TB, heard func(word)) *witness {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	w := &witness{addr: l.Addr().String()}
+	w := &witness{addr: l.Addr().String(), heard: heard}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -266,8 +276,12 @@ func (w *witness) hear(c net.Conn) {
 	defer close(done)
 	lines := bufio.NewScanner(c)
 	for lines.Scan() {
+		said := word{At: time.Now(), Text: lines.Text(), Done: done, conn: c}
+		if w.heard != nil {
+			w.heard(said)
+		}
 		w.mu.Lock()
-		w.said = append(w.said, word{At: time.Now(), Text: lines.Text(), Done: done})
+		w.said = append(w.said, said)
 		w.mu.Unlock()
 	}
 }
