@@ -382,7 +382,7 @@ func TestHealthz(t *testing.T) {
 	mu.Lock()
 	fails = errors.New("database is locked")
 	mu.Unlock()
-	bell <- struct{}{} // it has room for one
+	bell <- struct{}{}             // it has room for one
 	for d.Health().Failures == 0 { // the reaper's looks are the ticks this waits on
 		<-rung
 	}
