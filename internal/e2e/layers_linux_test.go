@@ -1,21 +1,13 @@
 package e2e_test
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/dayfly-io/dayfly"
-	"golang.org/x/sys/unix"
 )
 
 // layers is a set of those that end a machine at its deadline.
@@ -127,19 +119,6 @@ type place struct {
 	tokens []string
 }
 
-// in is the place for a test below the one that made it.
-func (p *place) in(t testing.TB) *home {
-	h := *p.home
-	h.t = t
-	return &h
-}
-
-// folders are what is left of machines in the data directory.
-func (h *home) folders() []string {
-	all, _ := filepath.Glob(filepath.Join(h.dir, "machines", "[^.]*"))
-	return all
-}
-
 // scene is where one run takes place, and who sees to it.
 type scene struct {
 	*place
@@ -248,18 +227,6 @@ func refused(exited <-chan struct{}, ask *exec.Cmd) bool {
 	}
 }
 
-// within tells whether cond came to hold in time.
-func within(limit time.Duration, cond func() bool) bool {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(limit); !cond(); <-tick.C {
-		if time.Now().After(end) {
-			return false
-		}
-	}
-	return true
-}
-
 // switchOff stops the processes of every layer that is not on.
 func (s *stage) switchOff(t *testing.T, at scene, m *held, ask *exec.Cmd) {
 	if !s.on.has(agentLayer) {
@@ -304,88 +271,6 @@ func (s *stage) watch(t *testing.T, m *held, job <-chan struct{}, deadline time.
 		t.Errorf("the job ended %s before its deadline, and no layer that is on did that", -ended)
 	}
 	s.note(s.on, ended, gone)
-}
-
-// held are the processes of a machine, by their pidfds.
-type held struct {
-	token             string
-	supervisor, first *process
-}
-
-// machineOf finds the machine of a run that is running.
-func (h *home) machineOf(run string) *held {
-	h.t.Helper()
-	m := &held{}
-	for _, dir := range h.folders() {
-		var tags dayfly.Tags
-		if b, err := os.ReadFile(filepath.Join(dir, "tags.json")); err == nil && json.Unmarshal(b, &tags) == nil && string(tags.Run) == run {
-			m.token = filepath.Base(dir)
-		}
-	}
-	if m.token == "" {
-		h.t.Fatalf("run %s has no machine", run)
-	}
-	for _, pid := range processesWith(m.token) {
-		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		switch {
-		case bytes.Contains(args, []byte("\x00supervise\x00")):
-			m.supervisor = hold(h.t, pid)
-		case bytes.Contains(args, []byte("\x00init\x00")):
-			m.first = hold(h.t, pid)
-		}
-	}
-	if m.supervisor == nil || m.first == nil {
-		h.t.Fatalf("the machine of run %s lacks a process: %+v", run, m)
-	}
-	return m
-}
-
-// process is held by its pidfd, whatever becomes of its pid.
-type process struct {
-	pid, fd int
-	dead    <-chan struct{}
-}
-
-func hold(t testing.TB, pid int) *process {
-	t.Helper()
-	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
-	if err != nil {
-		t.Fatalf("hold process %d: %v", pid, err)
-	}
-	f := os.NewFile(uintptr(fd), "pidfd")
-	c, err := f.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := make(chan struct{})
-	go func() {
-		over := false
-		_ = c.Read(func(fd uintptr) bool { // until it is closed, where the test ends first
-			n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-			over = n > 0
-			return over
-		})
-		if over {
-			close(dead)
-		}
-	}()
-	t.Cleanup(func() { f.Close() })
-	return &process{pid: pid, fd: fd, dead: dead}
-}
-
-// stop sends SIGSTOP and returns when every thread stands still.
-func (p *process) stop(t testing.TB) {
-	t.Helper()
-	if err := unix.PidfdSendSignal(p.fd, unix.SIGSTOP, nil, 0); err != nil {
-		t.Fatalf("stop process %d: %v", p.pid, err)
-	}
-	await(t, 10*time.Second, "the process has stopped", func() bool {
-		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.pid))
-		return len(tasks) > 0 && !slices.ContainsFunc(tasks, func(name string) bool {
-			b, err := os.ReadFile(name)
-			return err == nil && !bytes.HasPrefix(b[bytes.LastIndexByte(b, ')')+1:], []byte(" T"))
-		})
-	})
 }
 
 // figures are what was measured, and what bounds how many machines start at once.
