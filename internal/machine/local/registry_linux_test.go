@@ -134,7 +134,10 @@ func TestCgroupMustBeEmpty(t *testing.T) {
 	if err := intruder.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = intruder.Wait() }()
+	defer func() {
+		_ = intruder.Process.Kill()
+		_ = intruder.Wait()
+	}()
 	if err := os.WriteFile(filepath.Join(found[0], "cgroup.procs"), []byte(itoa(intruder.Process.Pid)), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -201,10 +204,12 @@ func TestSupervisorDiedBeforeItsRecordOfPID1(t *testing.T) {
 	}
 	reaped := make(chan error, 1)
 	go func() { reaped <- c.Wait() }()
+	defer func() { _ = c.Process.Kill() }() // that a look did not
 	h.await("it has its arguments", func() bool { return len(processes(t, s.Token)) == 1 })
 	if st := h.state(h.MachineID(s)); st != dayfly.MachineStopping {
 		t.Errorf("with an unrecorded first process it is %s", st)
 	}
+	h.await("the look killed it", func() bool { return len(processes(t, s.Token)) == 0 })
 	<-reaped
 	h.awaitState(h.MachineID(s), dayfly.MachineTerminated)
 }
