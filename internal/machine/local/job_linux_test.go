@@ -173,7 +173,13 @@ func TestForkBombIsBounded(t *testing.T) {
 // limitedByUser checks that the job is under the limit, where reaching it would disturb others.
 func limitedByUser(t *testing.T, h *host, limit int) {
 	t.Helper()
-	s := h.spec("while read -r a b c d e; do case \"$b\" in processes) echo $c $d; esac; done </proc/self/limits")
+	// The hard limit follows the soft one a moment after the job's first instruction.
+	s := h.spec(`n=0; soft=0 hard=1
+while [ "$soft" != "$hard" ] && [ $n -lt 1000 ]; do
+  while read -r a b c d e; do case "$b" in processes) soft=$c hard=$d; esac; done </proc/self/limits
+  n=$((n+1)); sleep 0.01
+done
+echo $soft $hard`)
 	s.Machine.Isolation = dayfly.IsolationNone
 	s.Task.Pids = limit + 4000
 	h.launch(s)
