@@ -252,7 +252,7 @@ func (c *crowd) said(event, run, attempt string) bool {
 
 // besiege lets everybody in until all that was planned has happened, and ends with a kill of everything.
 func (c *crowd) besiege() {
-	ctx, end := context.WithTimeout(c.t.Context(), 3*time.Minute)
+	ctx, end := context.WithTimeout(c.t.Context(), 8*time.Minute)
 	defer end()
 	stop := c.watchMachines()
 	defer stop()
