@@ -25,8 +25,8 @@ func (h *home) in(t testing.TB) *home {
 	return &other
 }
 
-// folders are what is left of machines in the data directory.
-func (h *home) folders() []string {
+// machineDirs are what is left of machines in the data directory.
+func (h *home) machineDirs() []string {
 	all, _ := filepath.Glob(filepath.Join(h.dir, "machines", "[^.]*"))
 	return all
 }
@@ -53,7 +53,7 @@ type held struct {
 func (h *home) machineOf(run string) *held {
 	h.t.Helper()
 	m := &held{}
-	for _, dir := range h.folders() {
+	for _, dir := range h.machineDirs() {
 		var tags dayfly.Tags
 		if b, err := os.ReadFile(filepath.Join(dir, "tags.json")); err == nil && json.Unmarshal(b, &tags) == nil && string(tags.Run) == run {
 			m.token = filepath.Base(dir)

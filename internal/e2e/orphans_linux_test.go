@@ -58,28 +58,34 @@ type convoy struct {
 	ripe   chan struct{}  // closed when every suspicion is half a minute old
 
 	mu              sync.Mutex
-	last            *home          // that has swept
+	last            *home          // to suspect something
 	count           map[string]int // fleets that have a kind
 	orphans, others int            // things that went and that were kept, in fleets that did as they should
 }
 
-// ripen waits until the fleet that was the last to sweep would end what it suspects.
+// ripen waits until the fleet that was the last to suspect something would end it.
 func (c *convoy) ripen(t *testing.T) {
 	defer close(c.ripe)
 	c.under.Wait()
 	if c.last == nil {
-		return // every fleet has failed
+		return // every fleet has failed, or has nothing to end
 	}
 	h := c.last.in(t)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for {
-		out, _ := h.dayfly("sweep", "--dry-run")
-		if !strings.Contains("\n"+out, "\nsuspect ") {
-			return
-		}
+	for h.suspects() {
 		<-tick.C
 	}
+}
+
+// suspects tells whether a sweep would not end a machine only because it has not been suspect for long.
+func (h *home) suspects() bool {
+	h.t.Helper()
+	out, code := h.dayfly("sweep", "--dry-run")
+	if code != 0 {
+		h.t.Fatalf("sweep --dry-run: exit code %d\n%s", code, out)
+	}
+	return strings.Contains("\n"+out, "\nsuspect ")
 }
 
 // fleet is an installation and all that lies about in it.
@@ -116,18 +122,22 @@ func (f *fleet) sail() {
 	for i, th := range f.things {
 		f.things[i].look = look(th.path)
 	}
-	f.sweep()
+	suspects := f.sweep()
 	f.kept("after one sweep")
 	for _, th := range f.things {
 		if th.ours && deaths(th.lives) > 0 {
 			f.t.Errorf("%s was ended at first sight", th.what)
 		}
 	}
-	f.mu.Lock()
-	f.last = f.home
-	f.mu.Unlock()
+	if suspects {
+		f.mu.Lock()
+		f.last = f.home
+		f.mu.Unlock()
+	}
 	f.swept()
 	<-f.ripe
+	for f.suspects() { // whose half minute is not quite over
+	}
 	f.sweep()
 	f.gone()
 	f.sweep()
@@ -149,11 +159,14 @@ func (f *fleet) sail() {
 	}
 }
 
-func (f *fleet) sweep() {
+// sweep sweeps, and tells whether something is suspect now.
+func (f *fleet) sweep() bool {
 	f.t.Helper()
-	if out, code := f.dayfly("sweep"); code != 0 {
+	out, code := f.dayfly("sweep")
+	if code != 0 {
 		f.t.Fatalf("sweep: exit code %d\n%s", code, out)
 	}
+	return strings.Contains("\n"+out, "\nsuspect ")
 }
 
 // gone checks that nothing of ours lives any more or can begin to live.
