@@ -31,6 +31,7 @@ type watch struct {
 	view *checklist // nil: nothing is shown
 	logs *logs      // nil: no log is shown
 
+	waits    bool // for other runs, as it was seen last
 	badSince time.Time
 	said     string
 }
@@ -94,16 +95,12 @@ func (w *watch) turn(ctx context.Context) (g glimpse, err error) {
 		return g, err
 	}
 	if !held {
-		sum, err := w.home.loop.Pass(ctx, reconcile.Scope{Scope: store.Scope{Run: w.id}})
-		if err != nil && ctx.Err() == nil {
-			w.sayOnce(err)
-		}
-		w.home.ringIf(sum)
-		g.next = sum.Next
+		g.next = w.act(ctx)
 	}
 	if g.run, err = w.home.store.Run(ctx, w.id); err != nil {
 		return g, fmt.Errorf("read run %s: %w", w.id, err)
 	}
+	w.waits = g.run.State == dayfly.Due && len(g.run.Attempts) == 0
 	g.machine = w.home.machineOf(ctx, g.run)
 	if w.view != nil {
 		w.view.begins(g.run, g.machine) // a job begins before its log, and ends after it
@@ -115,6 +112,26 @@ func (w *watch) turn(ctx context.Context) (g glimpse, err error) {
 		w.view.update(g.run, g.machine)
 	}
 	return g, err
+}
+
+// act makes a pass over the run. While it waits, it may be for runs that nobody else sees to their end:
+// those are looked after first, as every command does that looks at them.
+func (w *watch) act(ctx context.Context) (next time.Time) {
+	scopes := []reconcile.Scope{{Scope: store.Scope{Run: w.id}}}
+	if w.waits {
+		scopes = []reconcile.Scope{{Glance: true}, scopes[0]}
+	}
+	for _, s := range scopes {
+		sum, err := w.home.loop.Pass(ctx, s)
+		if err != nil && ctx.Err() == nil {
+			w.sayOnce(err)
+		}
+		w.home.ringIf(sum)
+		if next.IsZero() || (!sum.Next.IsZero() && sum.Next.Before(next)) {
+			next = sum.Next
+		}
+	}
+	return next
 }
 
 // bear says an error and lets it pass, until there were nothing but errors for too long.

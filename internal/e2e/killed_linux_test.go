@@ -137,7 +137,7 @@ type agent struct {
 	kind, token string
 }
 
-func (c *crowd) agents() (all []agent) {
+func (h *home) agents() (all []agent) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
@@ -148,14 +148,15 @@ func (c *crowd) agents() (all []agent) {
 		if len(args) < 5 || args[1] != "agent" {
 			continue
 		}
-		if last := args[len(args)-2]; args[2] == "supervise" && strings.HasPrefix(last, c.dir+"/machines/") {
-			all = append(all, agent{pid, atSupervisor, filepath.Base(last)})
+		token := args[4] // init --token TOKEN
+		if args[2] == "supervise" {
+			token = filepath.Base(args[len(args)-2]) // --machine DIR/TOKEN
 		}
-		c.mu.Lock()
-		if args[2] == "init" && c.tokens[args[4]] {
-			all = append(all, agent{pid, atInit, args[4]})
+		folder := filepath.Join(h.dir, "machines", token)
+		kind := map[string]string{"supervise": atSupervisor, "init": atInit}[args[2]]
+		if _, err := os.Stat(folder); err == nil && (kind == atInit || args[len(args)-2] == folder) {
+			all = append(all, agent{pid, kind, token})
 		}
-		c.mu.Unlock()
 	}
 	return all
 }
@@ -387,7 +388,13 @@ func (c *crowd) remains() (left []string) {
 		}
 		return nil // one that has gone meanwhile
 	})
-	entries, err := os.ReadDir(filepath.Join(c.dir, "machines"))
+	return append(left, c.inMachines()...)
+}
+
+// inMachines shows what is in the machines' folder beside what a provider needs to know of past machines.
+func (h *home) inMachines() (left []string) {
+	dir := filepath.Join(h.dir, "machines")
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		left = append(left, err.Error())
 	}
@@ -395,7 +402,7 @@ func (c *crowd) remains() (left []string) {
 		if e.Name() == ".rungs.json" || e.Name() == ".spent" { // which ways work here, and tokens to refuse
 			continue
 		}
-		inside, _ := filepath.Glob(filepath.Join(c.dir, "machines", e.Name(), "*"))
+		inside, _ := filepath.Glob(filepath.Join(dir, e.Name(), "*"))
 		for i, name := range inside {
 			b, _ := os.ReadFile(name)
 			inside[i] = fmt.Sprintf("%s: %.300q", filepath.Base(name), b)
