@@ -104,7 +104,7 @@ func endMachines(data string) {
 }
 
 // waitFor bounds every wait of a script: far more than anything takes, far less than go test's own.
-const waitFor = time.Minute
+const waitFor = 2 * time.Minute
 
 // process is a dayfly in the background.
 type process struct {
