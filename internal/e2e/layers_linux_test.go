@@ -183,6 +183,7 @@ func (s *stage) play(t *testing.T, at scene, name string, life time.Duration, jo
 	ask := h.start(args...)
 	exited := make(chan struct{})
 	go func() { _ = ask.Wait(); close(exited) }()
+	defer func() { _ = ask.Process.Kill(); <-exited }()
 	ran := within(life+10*time.Second, func() bool { return len(w.words()) == 2 || refused(exited, ask) })
 	said := w.words()
 	switch {
