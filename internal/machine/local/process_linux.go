@@ -75,7 +75,9 @@ func (r record) open() (h handle, gone bool, err error) {
 	}
 	fd, err := unix.PidfdOpen(r.PID, 0)
 	switch {
-	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL): // EINVAL: the number is a thread's now
+	case errors.Is(err, unix.ESRCH):
+		return handle{-1}, true, nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT): // the number is a thread's now; ENOENT since Linux 6.15
 		return handle{-1}, true, nil
 	case err != nil:
 		return handle{-1}, false, fmt.Errorf("look for process %d: %w", r.PID, err)

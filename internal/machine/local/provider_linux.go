@@ -265,9 +265,14 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 		if !e.IsDir() || !isToken(e.Name()) {
 			continue // not a machine's folder
 		}
-		m, err := p.see(ctx, p.folder(e.Name()))
+		f := p.folder(e.Name())
+		m, err := p.see(ctx, f)
+		if errors.Is(err, fs.ErrNotExist) {
+			if there, herr := f.has("."); !there && herr == nil {
+				continue // forgotten just now; nothing else that is missing makes a machine absent
+			}
+		}
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // forgotten just now
 		case err != nil:
 			errs = append(errs, fmt.Errorf("look at machine %s: %w", e.Name(), err))
 		default:

@@ -47,11 +47,26 @@ func recordOf(t *testing.T, pid int) recorded {
 	return recorded{PID: pid, Start: start, Boot: strings.TrimSpace(string(boot))}
 }
 
+// otherThread is a thread of this process whose number is not the process's.
+func otherThread(t *testing.T) int {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil || len(tasks) < 2 {
+		t.Fatalf("%d threads, %v", len(tasks), err)
+	}
+	tid, err := strconv.Atoi(tasks[len(tasks)-1].Name())
+	if err != nil || tid == os.Getpid() {
+		t.Fatalf("thread %d, %v", tid, err)
+	}
+	return tid
+}
+
 func TestRecycledPidIsNeverKilled(t *testing.T) {
 	t.Parallel()
 	for name, forge := range map[string]func(*recorded){
 		"another start time": func(r *recorded) { r.Start-- },
 		"another boot":       func(r *recorded) { r.Boot = "00000000-0000-0000-0000-000000000000" },
+		"a thread's now":     func(r *recorded) { r.PID = otherThread(t) },
 	} {
 		for _, whose := range []string{"PID 1", "supervisor"} {
 			t.Run(whose+", "+name, func(t *testing.T) {
