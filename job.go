@@ -1,6 +1,7 @@
 package dayfly
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -31,16 +32,34 @@ func (s Seconds) String() string { return time.Duration(s).String() }
 
 // MarshalJSON writes the seconds as a number, exact to the nanosecond.
 func (s Seconds) MarshalJSON() ([]byte, error) {
-	return strconv.AppendFloat(nil, time.Duration(s).Seconds(), 'f', -1, 64), nil
+	whole, rest := time.Duration(s)/time.Second, time.Duration(s)%time.Second
+	b := make([]byte, 0, 24)
+	if s < 0 {
+		b, whole, rest = append(b, '-'), -whole, -rest
+	}
+	b = strconv.AppendInt(b, int64(whole), 10)
+	if rest != 0 {
+		b = bytes.TrimRight(fmt.Appendf(b, ".%09d", rest), "0")
+	}
+	return b, nil
 }
 
-// UnmarshalJSON reads a number of seconds.
+// UnmarshalJSON reads a number of seconds, exact to the nanosecond where it has
+// no exponent.
 func (s *Seconds) UnmarshalJSON(b []byte) error {
-	f, err := strconv.ParseFloat(string(b), 64)
-	if err != nil {
-		return fmt.Errorf("read a number of seconds: %w", err)
+	if bytes.ContainsAny(b, "eE") {
+		f, err := strconv.ParseFloat(string(b), 64)
+		if err != nil {
+			return fmt.Errorf("read a number of seconds: %w", err)
+		}
+		*s = Seconds(math.Round(f * float64(time.Second)))
+		return nil
 	}
-	*s = Seconds(math.Round(f * float64(time.Second)))
+	d, err := time.ParseDuration(string(b) + "s")
+	if err != nil {
+		return fmt.Errorf("read a number of seconds from %s: %w", b, err)
+	}
+	*s = Seconds(d)
 	return nil
 }
 
