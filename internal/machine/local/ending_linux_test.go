@@ -147,6 +147,22 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
+// TestDataDirectoryRemoved: nobody can find the machine any more, so it ends by itself, long before its deadline.
+func TestDataDirectoryRemoved(t *testing.T) {
+	t.Parallel()
+	onEveryRung(t, func(t *testing.T, h *host, rung dayfly.Isolation) {
+		s := h.restless(rung)
+		if err := os.Rename(h.dir, h.dir+".going"); err != nil { // a supervisor may write while it is removed
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(h.dir + ".going"); err != nil {
+			t.Fatal(err)
+		}
+		h.goneBy(time.Now(), 10*time.Second, func() []int { return processes(t, s.Token) })
+		h.nothingLeft(s.Token)
+	})
+}
+
 func TestAgentThatHangsIsGoneAfterTheDeadline(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

@@ -272,9 +272,14 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 				continue // forgotten just now; nothing else that is missing makes a machine absent
 			}
 		}
-		switch {
+		hollow, herr := f.hollow(m)
+		switch err = errors.Join(err, herr); {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("look at machine %s: %w", e.Name(), err))
+		case hollow:
+			if err := p.program.removeAll(ctx, string(f)); err != nil {
+				p.cfg.Log.Warn("remove the folder of a machine that is forgotten", "machine", m.ID, "error", err)
+			}
 		default:
 			l.Machines = append(l.Machines, m)
 		}

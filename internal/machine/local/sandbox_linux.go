@@ -204,6 +204,7 @@ func (s *sandbox) sweep(ctx context.Context) error {
 				break
 			}
 		}
+		errs = append(errs, removeCgroup(ctx, g.dir)) // here too: the folder may be gone, with the record of them
 	}
 	if s.launch.Way == wayGroup {
 		errs = append(errs, killCarriers(ctx, s.dir.token()))

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/dayfly-io/dayfly"
 )
 
 // dirSpent holds the tokens of forgotten machines, as empty files in a folder for each hour in which
@@ -80,6 +82,15 @@ func (f folder) forgotten() (bool, error) {
 	there, err := f.has(".")
 	if there || err != nil {
 		return false, err
+	}
+	return f.spent()
+}
+
+// hollow tells whether the folder is what a Terminate left that found the machine just before a Forget,
+// and closed it just after: no machine is in it and none can be.
+func (f folder) hollow(m dayfly.Machine) (bool, error) {
+	if m.State != dayfly.MachineTerminated || m.Tags.Token != "" {
+		return false, nil
 	}
 	return f.spent()
 }

@@ -103,6 +103,32 @@ func TestTerminateOfAFolderMadeAfterForget(t *testing.T) {
 	}
 }
 
+// TestTerminateInTheMiddleOfForget is a pass that found the machine just before another one forgot it, and closed it
+// just after.
+func TestTerminateInTheMiddleOfForget(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.spec("true")
+	m := h.launch(s)
+	h.end(s)
+	if err := h.Forget(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	closed := filepath.Join(h.dir, s.Token, "closed")
+	if err := errors.Join(os.Mkdir(filepath.Dir(closed), 0o700), os.WriteFile(closed, []byte("it was ended\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if state := h.state(m.ID); state != "" {
+		t.Errorf("it is there again, and %s", state)
+	}
+	if _, err := os.Lstat(filepath.Dir(closed)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its folder is still there: %v", err)
+	}
+	if _, err := h.Launch(t.Context(), s); !errors.Is(err, machine.ErrGone) {
+		t.Errorf("launch gave %v; want ErrGone", err)
+	}
+}
+
 func TestSpentTokensAreDroppedAfterTheirDeadline(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

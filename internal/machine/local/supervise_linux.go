@@ -37,6 +37,9 @@ const (
 	goneTime   = 4 * time.Second
 )
 
+// lookHome is how often a supervisor looks whether its folder is still there.
+const lookHome = 2 * time.Second
+
 // Supervise is the whole life of a machine's supervisor, the process that Provider.Launch starts.
 // It makes sure that it is the only one that ever starts this machine, calls work, which returns
 // when the report is stored, and leaves nothing. When it returns, List shows the machine as
@@ -57,6 +60,7 @@ func Supervise(ctx context.Context, cfg SuperviseConfig, work func(ctx context.C
 	defer cancel()
 	err = s.bound(cancel)
 	if err == nil {
+		go s.guardHome(ctx, cancel)
 		err = s.work(ctx, work)
 	}
 	return errors.Join(err, s.leave(context.WithoutCancel(ctx)))
@@ -211,6 +215,27 @@ func (s *supervisor) bound(cancel context.CancelFunc) error {
 		}()
 	}
 	return nil
+}
+
+// guardHome ends the machine when its folder was removed under it, with the whole data directory perhaps:
+// nobody could find it then, and it would go on to its deadline.
+func (s *supervisor) guardHome(ctx context.Context, cancel context.CancelFunc) {
+	tick := time.NewTicker(lookHome)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(int(s.lock.Fd()), &st); err == nil && st.Nlink == 0 {
+			s.log.Warn("the machine's folder was removed: it ends", "token", s.dir.token())
+			s.sandbox.expire()
+			cancel()
+			return
+		}
+	}
 }
 
 // work hands the machine to the agent.
