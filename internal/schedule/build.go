@@ -8,11 +8,22 @@ import (
 // fields reads the fields of a text, five or six, into a calendar and a plan.
 func (p *parser) fields(s *Schedule, table []field, parts []token) error {
 	read := make([]content, len(table))
+	var refused *Error
 	for i, f := range table {
 		var err error
-		if read[i], err = p.field(f, parts[i]); err != nil {
+		read[i], err = p.field(f, parts[i])
+		switch e, ok := err.(*Error); {
+		case err == nil:
+		case !ok:
 			return err
+		case refused == nil:
+			refused = e
+		default:
+			refused.More = append(refused.More, e)
 		}
+	}
+	if refused != nil {
+		return refused
 	}
 	if err := refuseQuestions(read); err != nil {
 		return err

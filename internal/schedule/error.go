@@ -12,6 +12,8 @@ type Error struct {
 	// Offset and Len are the bytes of the text as it was given, leading blanks included, that the problem lies in.
 	// Both are zero when it lies beside the text; Len may be zero where something is missing.
 	Offset, Len int
+	// More are the problems of other fields of the same text, in their order; they have none of their own.
+	More []*Error
 }
 
 // Error is the field and the problem; the hint is left to the caller, who may have a line of its own for it.

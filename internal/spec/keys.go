@@ -73,7 +73,7 @@ var jobKeys = []Key{
 	{Path: "catch_up.within", Type: wantDuration, Default: "1h", Example: "within: 24h", Doc: "Slots older than this are missed in any case."},
 	{Path: "overlap", Type: wantText, Default: "skip", Example: "overlap: queue", Doc: "What becomes of a run due while another of the job is active: skip, queue, replace or allow."},
 	{Path: "machine", Type: wantMapping, Default: "on: local", Example: "machine: {on: local}", Doc: "The machine each run gets for itself."},
-	{Path: "machine.on", Type: wantText, Default: "local", Example: "on: local", Doc: "Where the machine comes from: local, docker, qemu or ec2."},
+	{Path: "machine.on", Type: wantText, Default: "local", Example: "on: local", Doc: "Where the machine comes from: local; docker, qemu and ec2 are known words, and not part of this build."},
 	{Path: "machine.type", Type: wantOneOrAll, Example: "type: [c8g.large, c7g.large]", Doc: "The instance types, tried in this order.", Missing: noEC2},
 	{Path: "machine.market", Type: wantText, Default: "on-demand", Example: "market: spot-first", Doc: "on-demand, spot, or spot-first: spot where there is any, else on-demand.", Missing: noEC2},
 	{Path: "machine.regions", Type: wantMapping, Example: "regions: {first: [eu-west-1, us-east-1]}", Doc: "each: one run in each region; first: one run in the first region that has capacity.", Missing: noEC2},

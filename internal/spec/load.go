@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -42,9 +43,16 @@ type File struct {
 	r *reader
 }
 
+// Look says what is wrong with a file that files: names, and what to do about it; no problem is "".
+type Look func(file string) (problem, hint string)
+
 // Load reads a job file. name is how errors name it. The error is *Errors: all there are, sorted.
-func Load(name string, data []byte) (*File, error) {
+func Load(name string, data []byte) (*File, error) { return LoadLooking(name, data, nil) }
+
+// LoadLooking is Load that also looks at what files: names, so that what is wrong there is among the errors.
+func LoadLooking(name string, data []byte, look Look) (*File, error) {
 	r, ok := newReader(name, data, jobKeys)
+	r.look = look
 	r.emptyHint = "a job needs a name and what to run:\n  name: hello\n  run: echo hello"
 	f := &File{r: r}
 	if ok {
@@ -69,6 +77,17 @@ func (f *File) At(path, problem, suggestion string) *Error {
 		e.Source = f.r.src.excerpt(e.Line)
 	}
 	return e
+}
+
+// AtSchedule is an error about one of the job's schedules, by its number in [dayfly.Job].
+func (f *File) AtSchedule(i int, problem, suggestion string) *Error {
+	path := "schedule"
+	for _, one := range []string{fmt.Sprintf("schedule[%d]", i), fmt.Sprintf("schedule[%d].at", i)} {
+		if _, ok := f.r.places[one]; ok {
+			path = one
+		}
+	}
+	return f.At(path, problem, suggestion)
 }
 
 // hide marks what no error may show: the value of secrets:, and of what may be a slip for it.

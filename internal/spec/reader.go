@@ -14,6 +14,7 @@ type reader struct {
 	src       *source
 	table     table
 	emptyHint string // how to begin; empty where an empty file is right
+	look      Look   // at what files: names; may be nil
 	errs      []*Error
 	more      int
 	warnings  []*Error

@@ -30,18 +30,26 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// nearest is the word that a person most likely meant, or "".
+// nearest is the word of ours that a person most likely meant, or "".
 func nearest(given string, words []string) string {
-	if len(given) > 64 {
-		return ""
-	}
 	given = snake(given)
-	best, bestDistance := "", 1+max(1, len(given)/3)
 	for _, word := range words {
 		if len(word) > 2 && strings.HasPrefix(given, word) {
 			return word // integer is int, boolean is bool
 		}
-		if d := distance(given, word); d < bestDistance && d < max(len(word), 2) {
+	}
+	return Nearest(given, words)
+}
+
+// Nearest is the word that a person most likely meant, or "". One slip is near in every word of two
+// letters or more, two are from six letters on, and so forth; two letters that changed places are one slip.
+func Nearest(given string, words []string) string {
+	if len(given) > 64 {
+		return ""
+	}
+	best, bestDistance := "", 1+max(1, len(given)/3)
+	for _, word := range words {
+		if d := distance(given, word); d < bestDistance && d < max(len(word), len(given)) {
 			best, bestDistance = word, d
 		}
 	}

@@ -32,7 +32,7 @@ var (
 // loaders are variables that change how every program on the machine starts.
 var loaders = []string{"LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "BASH_ENV", "ENV", "IFS"}
 
-// files reads paths below the job file's directory. Only their text is looked at.
+// files reads paths below the job file's directory. Their text is looked at here, and what they name by look.
 func (r *reader) files(v value) []string {
 	var out, seen []string
 	for _, item := range r.items(v, maxFiles) {
@@ -46,6 +46,12 @@ func (r *reader) files(v value) []string {
 			continue
 		}
 		seen = append(seen, clean)
+		if r.look != nil {
+			if problem, hint := r.look(s); problem != "" {
+				r.bad(item, hint, "%s: %s", clip(s, 60), problem)
+				continue
+			}
+		}
 		out = append(out, s)
 	}
 	return out

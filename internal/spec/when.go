@@ -61,15 +61,17 @@ func (r *reader) refused(v value, err error) {
 		r.bad(v, "", "%s", err)
 		return
 	}
-	at := r.spanOf(v)
-	problem := e.Problem
-	switch e.Field {
-	case "timezone", "anchor", "key":
-	default:
-		at = r.inside(v, e.Offset, e.Len)
-		problem = e.Error()
+	for _, e := range append([]*schedule.Error{e}, e.More...) {
+		at := r.spanOf(v)
+		problem := e.Problem
+		switch e.Field {
+		case "timezone", "anchor", "key":
+		default:
+			at = r.inside(v, e.Offset, e.Len)
+			problem = e.Error()
+		}
+		r.fault(RuleValue, v.path, at, problem, e.Hint)
 	}
-	r.fault(RuleValue, v.path, at, problem, e.Hint)
 }
 
 // due gathers the schedules of one job.

@@ -47,8 +47,8 @@ func or[T comparable](given, standard T) T {
 
 func (r *reader) machineKind(f fields, m *dayfly.MachineChoice) {
 	if v, ok := f.get("on"); ok {
-		if s, ok := r.oneOf(v, "local", "docker", "qemu", "ec2"); ok {
-			m.On = s
+		if s, ok := r.text(v); ok {
+			m.On = r.kindOfMachine(v, s)
 		}
 	}
 	if v, ok := f.get("market"); ok {
@@ -64,6 +64,19 @@ func (r *reader) machineKind(f fields, m *dayfly.MachineChoice) {
 	if v, ok := f.get("image"); ok {
 		m.Image = r.image(v)
 	}
+}
+
+// kindOfMachine reads where machines come from. What it suggests is what this build serves.
+func (r *reader) kindOfMachine(v value, s string) string {
+	if slices.Contains([]string{"local", "docker", "qemu", "ec2"}, s) {
+		return s
+	}
+	hint := "machines on docker, qemu and ec2 are" + notHere
+	if near := nearest(s, []string{"local"}); near != "" {
+		hint = didYouMean(near)
+	}
+	r.bad(v, hint, "%s is %q; it must be local", v.name(), clip(s, 40))
+	return "local"
 }
 
 func (r *reader) machineSize(f fields, m *dayfly.MachineChoice) {
