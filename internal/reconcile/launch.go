@@ -18,31 +18,73 @@ import (
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
-// launchAll begins an attempt for every due run that may launch, in slot order.
+// launchAtOnce is how many attempts are begun before their machines are asked for: meanwhile nobody else
+// may begin any, and theirs grow old.
+const launchAtOnce = 64
+
+// launchAll begins an attempt for every due run that may launch, in slot order, and asks for the machines.
 func (p *pass) launchAll(ctx context.Context, active []dayfly.Run) ([]dayfly.Run, error) {
-	waiting := slices.ContainsFunc(active, func(r dayfly.Run) bool { return ready(r, p.now()) })
-	if !waiting {
-		return active, nil
-	}
-	others, total, err := p.others(ctx, active)
-	if err != nil {
-		return active, err
-	}
-	verdicts, err := p.admitAll(ctx, active, others, total)
-	if err != nil {
-		return active, err
-	}
-	return p.each(active, func(run dayfly.Run) (dayfly.Run, error) {
-		v, ok := verdicts[run.ID]
-		if !ok {
-			return run, nil
-		}
+	decided := map[dayfly.RunID]bool{}
+	var errs []error
+	for slices.ContainsFunc(active, func(r dayfly.Run) bool { return ready(r, p.now()) && !decided[r.ID] }) {
 		if !p.begins() {
 			p.soon(p.now())
+			break
+		}
+		verdicts, begun, err := p.beginSome(ctx, active, decided)
+		errs = append(errs, err)
+		if verdicts == nil {
+			p.soon(p.now().Add(Look))
+			break
+		}
+		active, err = p.each(begun, func(run dayfly.Run) (dayfly.Run, error) {
+			if run.State != dayfly.Launching || !verdicts[run.ID].launch {
+				return run, nil
+			}
+			return p.advance(ctx, run)
+		})
+		errs = append(errs, err)
+	}
+	return active, errors.Join(errs...)
+}
+
+// beginSome decides what becomes of the runs that are ready, and stores it; of those that may launch, for
+// so many at once. Nobody else decides meanwhile, and what others have decided before is read anew.
+func (p *pass) beginSome(ctx context.Context, active []dayfly.Run, decided map[dayfly.RunID]bool) (map[dayfly.RunID]verdict, []dayfly.Run, error) {
+	if s, ok := p.Store.(store.Admitter); ok {
+		leave, err := s.Admission(ctx)
+		if err != nil {
+			return nil, active, fmt.Errorf("wait for the turn to launch: %w", err)
+		}
+		defer leave()
+	}
+	others, err := p.others(ctx, active)
+	if err != nil {
+		return nil, active, err
+	}
+	all, err := p.admitAll(ctx, active, others)
+	now := map[dayfly.RunID]verdict{}
+	launches := 0
+	for _, run := range active {
+		v, ok := all[run.ID]
+		switch {
+		case decided[run.ID] || !ready(run, p.now()) || v.launch && launches == launchAtOnce:
+			continue
+		case v.launch:
+			launches++
+		}
+		if decided[run.ID] = true; ok { // where it is not, the error says why
+			now[run.ID] = v
+		}
+	}
+	begun, err2 := p.each(active, func(run dayfly.Run) (dayfly.Run, error) {
+		v, ok := now[run.ID]
+		if !ok {
 			return run, nil
 		}
 		return p.obey(ctx, run, v)
 	})
+	return now, begun, errors.Join(err, err2)
 }
 
 // ready tells whether a run wants to launch now.
@@ -50,55 +92,43 @@ func ready(r dayfly.Run, now time.Time) bool {
 	return r.State == dayfly.Due && r.CancelAt.IsZero() && !now.Before(r.NotBefore)
 }
 
-// others gives all active runs of the jobs in question, and how many machines there are in all.
-func (p *pass) others(ctx context.Context, active []dayfly.Run) ([]dayfly.Run, int, error) {
-	if p.scope.Scope == (store.Scope{}) {
-		return active, inFlight(active, ""), nil
-	}
-	all := active
-	var err error
+// others gives all active runs that those of this pass depend on, as they are now.
+func (p *pass) others(ctx context.Context, active []dayfly.Run) ([]dayfly.Run, error) {
+	scope := p.scope.Scope
 	switch {
-	case p.Machines > 0:
-		all, err = p.Store.ActiveRuns(ctx, store.Scope{})
-	case p.scope.Run != "":
-		all, err = p.Store.ActiveRuns(ctx, store.Scope{Job: active[0].Job})
+	case p.Machines > 0: // the limit of machines is on all together
+		scope = store.Scope{}
+	case scope.Run != "":
+		scope = store.Scope{Job: active[0].Job}
 	}
+	others, err := p.Store.ActiveRuns(ctx, scope)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read active runs: %w", err)
+		return nil, fmt.Errorf("read active runs: %w", err)
 	}
-	// What this pass has just done is fresher than what it read.
-	fresh := map[dayfly.RunID]dayfly.Run{}
-	for _, r := range active {
-		fresh[r.ID] = r
-	}
-	for i, r := range all {
-		if f, ok := fresh[r.ID]; ok && f.Rev >= r.Rev {
-			all[i] = f
-		}
-	}
-	return all, inFlight(all, ""), nil
+	return others, nil
 }
 
 // inFlight counts the runs that have or may have a machine.
-func inFlight(runs []dayfly.Run, job dayfly.JobName) (n int) {
+func inFlight(runs []dayfly.Run) (n int) {
 	for _, r := range runs {
-		if (job == "" || r.Job == job) && r.State != dayfly.Due && r.State != dayfly.Ended {
+		if r.State != dayfly.Due && r.State != dayfly.Ended {
 			n++
 		}
 	}
 	return n
 }
 
-func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run, total int) (map[dayfly.RunID]verdict, error) {
+// admitAll gives a verdict on each of this pass's runs that are ready. A job that cannot be read is an
+// error, and does not stop the others.
+func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run) (map[dayfly.RunID]verdict, error) {
+	total := inFlight(others)
 	in := map[dayfly.RunID]bool{}
 	for _, r := range active {
 		in[r.ID] = true
 	}
 	byJob := map[dayfly.JobName][]dayfly.Run{}
 	for _, r := range others {
-		if r.State != dayfly.Ended {
-			byJob[r.Job] = append(byJob[r.Job], r)
-		}
+		byJob[r.Job] = append(byJob[r.Job], r)
 	}
 	verdicts := map[dayfly.RunID]verdict{}
 	var errs []error
@@ -123,15 +153,11 @@ func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run, total 
 
 // obey does what was decided of a due run.
 func (p *pass) obey(ctx context.Context, run dayfly.Run, v verdict) (dayfly.Run, error) {
-	var err error
 	switch {
 	case v.skip != "":
 		return p.unlessElse(p.settle(ctx, run, end(run.Clone(), dayfly.Skipped, v.skip, p.now()).Run))
 	case v.launch:
-		if run, err = p.begin(ctx, run); err != nil {
-			return p.unlessElse(run, err)
-		}
-		return p.advance(ctx, run)
+		return p.unlessElse(p.begin(ctx, run))
 	}
 	for _, id := range v.replace {
 		if err := Cancel(ctx, p.Store, id, "replaced by "+string(run.ID), p.now()); err != nil && dayfly.ErrorCode(err) != dayfly.CodeRefused {
@@ -277,7 +303,7 @@ type verdict struct {
 // there are in all, and how many there may be. It is pure.
 func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), total, limit int, now time.Time) (map[dayfly.RunID]verdict, error) {
 	runs = slices.SortedFunc(slices.Values(runs), inOrder)
-	machines := inFlight(runs, "")
+	machines := inFlight(runs)
 	ahead := map[dayfly.Shard]*queue{} // of the shard, before the run in question
 	for _, r := range runs {
 		if ahead[r.Shard] == nil {

@@ -80,6 +80,14 @@ type Store interface {
 	Close() error
 }
 
+// Admitter is a Store that processes use at once without a lease between them. Whether a run may launch
+// depends on other runs, and no compare-and-swap on its own record sees those.
+type Admitter interface {
+	// Admission lets one at a time, in all processes, decide who may launch and store it. It waits its
+	// turn for a bounded time (then ErrBusy) and gives what ends it; the end of the process does too.
+	Admission(ctx context.Context) (leave func(), err error)
+}
+
 // Job is what is kept of a job beside its versions.
 type Job struct {
 	Name      dayfly.JobName `json:"name"`

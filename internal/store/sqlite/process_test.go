@@ -158,3 +158,33 @@ func TestHolderIsNamed(t *testing.T) {
 		t.Errorf("insert when the other has left: %v, %v", stored, err)
 	}
 }
+
+// Who decides what may launch does it alone, and does not keep others from writing meanwhile.
+func TestAdmission(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "dayfly.db")
+	one := openAt(t, path)
+	o := options
+	o.Wait, o.Holder = 50*time.Millisecond, "other"
+	other, err := sqlite.Open(t.Context(), path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	leave, err := one.Admission(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Admission(t.Context()); !errors.Is(err, store.ErrBusy) || !strings.Contains(err.Error(), "launching") {
+		t.Errorf("admission beside another: %v, want that somebody is launching", err)
+	}
+	if _, err := other.InsertRuns(t.Context(), []dayfly.Run{runOf("pi", 0)}); err != nil {
+		t.Errorf("a change beside an admission: %v", err)
+	}
+	leave()
+	leave, err = other.Admission(t.Context())
+	if err != nil {
+		t.Fatalf("admission when the other has left: %v", err)
+	}
+	leave()
+}

@@ -55,7 +55,8 @@ type Options struct {
 type Store struct {
 	path  string
 	now   func() time.Time
-	turns *turnstile
+	turns *turnstile      // who writes
+	gate  *turnstile      // who launches
 	base  context.Context // of Close, which is given none: that of Open, which may be over
 
 	db    *sql.DB   // of the one writing connection
@@ -68,7 +69,10 @@ type Store struct {
 	closed  error
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store    = (*Store)(nil)
+	_ store.Admitter = (*Store)(nil)
+)
 
 // Open opens the store in a file; the file and the directories above it are made if need be. It is
 // store.ErrNewer when a newer dayfly wrote it, store.ErrBusy when other processes hold it too long.
@@ -98,7 +102,11 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := h.checkFileSystem(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, now: o.Now, base: context.WithoutCancel(ctx), turns: newTurnstile(path, o.Holder, o.Wait)}
+	s := &Store{
+		path: path, now: o.Now, base: context.WithoutCancel(ctx),
+		turns: newTurnstile(path, o.Holder, "writing", o.Wait),
+		gate:  newTurnstile(path+".launch", o.Holder, "launching", o.Wait),
+	}
 	if err := s.connect(ctx, o.Wait, h); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -209,6 +217,9 @@ func (s *Store) close() error {
 	}
 	return errors.Join(append(errs, s.db.Close())...)
 }
+
+// Admission is the port's.
+func (s *Store) Admission(ctx context.Context) (leave func(), err error) { return s.gate.enter(ctx) }
 
 // change does f in one transaction. When it returns nil, what f did would survive a power cut.
 func (s *Store) change(ctx context.Context, f func(ctx context.Context) error) error {

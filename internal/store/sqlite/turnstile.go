@@ -14,20 +14,21 @@ import (
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
-// turnstile lets one at a time change the database, in all processes. With one lock the process that
+// turnstile lets one at a time in, of all processes: to change the database, or to launch. With one lock the process that
 // has just let go of it would take it again before the others wake. Here whoever wants to write
 // waits at the first door, `next`, with everybody else, and holds it while it waits at the second,
 // `write`, alone. So who leaves has to queue again behind those who wait.
 type turnstile struct {
 	next, write string // lock files beside the database
 	holder      string
+	doing       string // what one does inside
 	wait        time.Duration
 	inside      chan struct{} // our own goroutines queue here first, and hold no threads
 }
 
-func newTurnstile(path, holder string, wait time.Duration) *turnstile {
+func newTurnstile(path, holder, doing string, wait time.Duration) *turnstile {
 	return &turnstile{
-		next: path + ".next", write: path + ".write",
+		next: path + ".next", write: path + ".write", doing: doing,
 		holder: fmt.Sprintf("%d %s", os.Getpid(), strings.ToValidUTF8(holder, "?")),
 		wait:   wait, inside: make(chan struct{}, 1),
 	}
@@ -118,12 +119,12 @@ func (t *turnstile) busy(ctx context.Context) error {
 	}
 	e := &dayfly.Error{
 		Code: dayfly.CodeBusy, Err: store.ErrBusy,
-		Message: fmt.Sprintf("waited %s for another process that is writing", t.wait),
+		Message: fmt.Sprintf("waited %s for another process that is %s", t.wait, t.doing),
 		Hint:    "try again later",
 	}
 	content, _ := os.ReadFile(t.write)
 	if pid, what, _ := bytes.Cut(bytes.TrimSpace(content), []byte(" ")); len(pid) > 0 {
-		e.Message = fmt.Sprintf("waited %s for process %s (%s), which is writing", t.wait, pid, what)
+		e.Message = fmt.Sprintf("waited %s for process %s (%s), which is %s", t.wait, pid, what, t.doing)
 		e.Hint = fmt.Sprintf("try again later; if process %s is stopped or hangs, continue or end it", pid)
 	}
 	return e
