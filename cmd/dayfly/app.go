@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,9 +79,45 @@ func (a *app) bearable(what string, err error) {
 }
 
 // logger is for what a command did not cause and a person should know all the same.
-func (a *app) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+func (a *app) logger() *slog.Logger { return slog.New(told{a: a}) }
+
+// told is a handler that makes warnings for people out of records. An interrupt is no news to who made it.
+type told struct {
+	a     *app
+	about []slog.Attr
 }
+
+// Enabled implements slog.Handler.
+func (told) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+
+// Handle implements slog.Handler.
+func (t told) Handle(_ context.Context, r slog.Record) error {
+	about := slices.Clone(t.about)
+	r.Attrs(func(at slog.Attr) bool {
+		about = append(about, at)
+		return true
+	})
+	text := r.Message
+	for _, at := range about {
+		if err, ok := at.Value.Any().(error); ok && errors.Is(err, context.Canceled) {
+			return nil
+		}
+		text += fmt.Sprintf(", %s %s", at.Key, at.Value)
+	}
+	if t.a.errTTY {
+		fmt.Fprint(t.a.err, "\r\x1b[K") // what a checklist has written there is written again
+	}
+	t.a.warn("%s", text)
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (t told) WithAttrs(more []slog.Attr) slog.Handler {
+	return told{t.a, append(slices.Clone(t.about), more...)}
+}
+
+// WithGroup implements slog.Handler; a line for people has no groups.
+func (t told) WithGroup(string) slog.Handler { return t }
 
 func (a *app) close() {
 	if a.home != nil {

@@ -64,12 +64,16 @@ func (a *app) apply(ctx context.Context, paths []string, prune bool, output stri
 		return err
 	}
 	done, err := h.applyAll(ctx, f, ready, prune)
-	return errors.Join(a.showChanges(output, done), err)
+	if err := errors.Join(a.showChanges(output, done), err); err != nil {
+		return err
+	}
+	a.unkept(h, output, slices.ContainsFunc(f.files, func(j jobFile) bool { return !j.spent(a.now()) }))
+	return nil
 }
 
 // advise says what is allowed in a file and may not be what was meant.
 func (a *app) advise(j jobFile) {
-	for _, w := range j.file.Warnings {
+	for _, w := range j.advice(a.now()) {
 		printOne(a.err, w)
 	}
 }

@@ -26,8 +26,8 @@ func (f *attachFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.detach, "detach", false, "return as soon as the request is durable and somebody acts on it")
 	cmd.Flags().BoolVar(&f.cancel, "cancel-on-interrupt", false, "on Ctrl-C cancel the run and wait for its end, instead of detaching")
 	cmd.Flags().BoolVar(&f.raw, "raw", false, "write the log to a terminal as it is")
-	cmd.Flags().StringVar(&f.exitCode, "exit-code", "outcome", "what the exit code tells: `outcome` or job (the job's own, where it ended by itself)")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text: the log; json: the run's record at the end, instead of the log; `FORM` name: the run's id")
+	cmd.Flags().StringVar(&f.exitCode, "exit-code", "outcome", "`WHAT` the exit code tells: outcome, or job (the job's own, where it ended by itself)")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "the `FORM` of the output: text, the log; json, the run's record at the end, instead of the log; name, the run's id")
 }
 
 func (f *attachFlags) check(cmd *cobra.Command) error {
@@ -219,7 +219,7 @@ func (a *app) detached(ctx context.Context, h *home, w *watch, f attachFlags) er
 
 // sum says how an ended run went.
 func (a *app) sum(ctx context.Context, h *home, run dayfly.Run) {
-	head := fmt.Sprintf("%s in %s", a.outcome(run.Outcome), took(run.EndedAt.Sub(run.CreatedAt)))
+	head := fmt.Sprintf("%s in %s", a.outcome(run.Outcome), took(run.EndedAt.Sub(began(run))))
 	at := run.Attempt()
 	if at != nil && at.ExitCode != nil {
 		head += fmt.Sprintf(", exit code %d", *at.ExitCode)
@@ -234,7 +234,9 @@ func (a *app) sum(ctx context.Context, h *home, run dayfly.Run) {
 	if len(run.Attempts) > 1 {
 		a.say("attempts: %d; what follows is of the last", len(run.Attempts))
 	}
-	a.say("phases:   %s", clean(phasesText(run, *at)))
+	if !neverWas(*at) {
+		a.say("phases:   %s", clean(phasesText(run, *at)))
+	}
 	if rep := at.Report; rep != nil {
 		a.sumReport(run, *rep)
 	}
@@ -282,7 +284,7 @@ const shownResults = 20
 // farewell says that the machine is gone, as it was observed, after one more look.
 func (h *home) farewell(ctx context.Context, run dayfly.Run) string {
 	at := run.Attempt()
-	if at.Outcome == dayfly.Refused || at.Outcome == dayfly.Capacity {
+	if neverWas(*at) {
 		return "none was made; nothing is left"
 	}
 	p, ok := h.loop.Providers[at.Provider]

@@ -116,44 +116,8 @@ func usage(cmd *cobra.Command, format string, args ...any) *dayfly.Error {
 // notFound is an error about something that there is none of, with the nearest there is.
 func notFound(what, name string, known []string, hint string) error {
 	e := &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("there is no %s %q", what, name), Hint: hint}
-	if near := nearest(name, known); near != "" {
+	if near := spec.Nearest(name, known); near != "" {
 		e.Hint = fmt.Sprintf("did you mean %s?", near)
 	}
 	return e
-}
-
-// nearest is the known word that differs least from this one, or "" when none is near.
-func nearest(word string, known []string) string {
-	best, at := "", len(word)/3+1
-	for _, k := range known {
-		if d := distance(word, k, at); d <= at && (best == "" || d < at) {
-			best, at = k, d
-		}
-	}
-	return best
-}
-
-// distance is how many letters must be changed, added or taken away to make one word the other; more
-// than limit is limit+1.
-func distance(a, b string, limit int) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal, least := row[0], i+1
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d = min(diagonal, row[j], row[j+1]) + 1
-			}
-			diagonal, row[j+1] = row[j+1], d
-			least = min(least, d)
-		}
-		if least > limit {
-			return limit + 1
-		}
-	}
-	return row[len(b)]
 }

@@ -55,13 +55,14 @@ one line: in JSON its slot is the first of them, and it has "to" and "count" as 
 }
 
 func (f historyFlags) filter(cmd *cobra.Command, now time.Time) (store.Filter, error) {
-	out := store.Filter{Job: dayfly.JobName(f.job), Outcome: dayfly.Outcome(f.outcome)}
+	outcome := asOutcome(f.outcome)
+	out := store.Filter{Job: dayfly.JobName(f.job), Outcome: outcome}
 	switch {
 	case f.limit < 0:
 		return out, usage(cmd, "--limit is 0 or more, not %d", f.limit)
 	case f.job != "" && !out.Job.Valid():
 		return out, usage(cmd, "--job %q is not the name of a job", f.job)
-	case f.outcome != "" && !slices.Contains(outcomes, f.outcome):
+	case f.outcome != "" && !slices.Contains(outcomes, string(outcome)):
 		return out, usage(cmd, "--outcome takes %s, not %q", strings.Join(outcomes, ", "), f.outcome)
 	case f.since == "":
 		return out, nil
@@ -76,6 +77,15 @@ func (f historyFlags) filter(cmd *cobra.Command, now time.Time) (store.Filter, e
 	}
 	out.Since = now.Add(-d)
 	return out, nil
+}
+
+// asOutcome reads an outcome as people write it: timed out, Timed-Out, cancelled.
+func asOutcome(text string) dayfly.Outcome {
+	word := strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(strings.TrimSpace(text)))
+	if word == "cancelled" {
+		return dayfly.Canceled
+	}
+	return dayfly.Outcome(word)
 }
 
 // ago reads 90m, 24h, 7d.
@@ -100,6 +110,11 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, output str
 	if err != nil {
 		return err
 	}
+	if f.Job != "" {
+		if err := h.knownOr(ctx, f.Job); err != nil {
+			return err
+		}
+	}
 	ranges, err := rangesOf(ctx, s, f)
 	if err != nil {
 		return err
@@ -120,18 +135,18 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, output str
 	if err := a.historyList().show(a, output, rows); err != nil {
 		return err
 	}
-	switch {
-	case more:
+	if more {
 		a.say("There are older runs: --limit %d shows more, --limit 0 all.", limit*10)
-	case shown == 0 && f.Job != "":
-		return h.knownOr(ctx, f.Job)
 	}
 	return nil
 }
 
-// knownOr is an error when a job has neither a record nor a run.
+// knownOr is an error when a job has neither a record nor a run nor a range record.
 func (h *home) knownOr(ctx context.Context, name dayfly.JobName) error {
 	for _, err := range h.store.History(ctx, store.Filter{Job: name, Limit: 1}) {
+		return err
+	}
+	if ranges, err := h.store.Ranges(ctx, name, time.Time{}); err != nil || len(ranges) > 0 {
 		return err
 	}
 	_, err := h.job(ctx, string(name))
@@ -201,10 +216,10 @@ func (a *app) historyList() listing[pastRun] {
 			}},
 			{head: "SLOT", cell: func(p pastRun) string { return when(time.Time(p.Slot), a.now()) }},
 			{head: "TOOK", cell: ofRun(func(r dayfly.Run) string {
-				if r.EndedAt.IsZero() || len(r.Attempts) == 0 {
+				if r.EndedAt.IsZero() || lastLaunched(r) == 0 {
 					return ""
 				}
-				return took(r.EndedAt.Sub(r.CreatedAt))
+				return took(r.EndedAt.Sub(began(r)))
 			})},
 			{head: "EXIT", cell: ofRun(func(r dayfly.Run) string {
 				if at := r.Attempt(); at != nil && at.ExitCode != nil {
@@ -217,7 +232,7 @@ func (a *app) historyList() listing[pastRun] {
 			{head: "ATTEMPTS", wide: true, cell: ofRun(func(r dayfly.Run) string { return strconv.Itoa(len(r.Attempts)) })},
 			{head: "ENDED", wide: true, cell: ofRun(func(r dayfly.Run) string { return instant(r.EndedAt) })},
 			{head: "MACHINE", wide: true, cell: ofRun(func(r dayfly.Run) string {
-				if at := r.Attempt(); at != nil {
+				if at := r.Attempt(); at != nil && !neverWas(*at) {
 					return string(at.Machine)
 				}
 				return ""

@@ -223,6 +223,9 @@ func writeSynced(d *os.File, path string, text []byte) error {
 func (h *home) Store(ctx context.Context) (store.Store, error) {
 	if h.store == nil {
 		s, err := sqlite.Open(ctx, h.path("dayfly.db"), sqlite.Options{Holder: h.what, Now: h.now})
+		if dayfly.ErrorCode(err) == dayfly.CodeRefused {
+			return nil, &exit{exitError, err} // refused is how runs end
+		}
 		if err != nil {
 			return nil, misplaced(err, "")
 		}

@@ -1,6 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,5 +117,37 @@ func TestSecrets(t *testing.T) {
 		if err != nil && ref != "topsecret" && strings.Contains(err.Error(), "topsecret") {
 			t.Errorf("%s: the error tells the value: %v", ref, err)
 		}
+	}
+}
+
+func TestDataOfANewerDayfly(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	c.want(0, "ps")
+	db, err := sql.Open("sqlite", filepath.Join(c.data, "dayfly.db"))
+	if err == nil {
+		_, err = db.Exec("PRAGMA user_version = 9999")
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr := c.want(exitError, "ps") // 9 would be a run that was refused
+	if !strings.Contains(stderr, "by a newer dayfly (its schema is number 9999, this dayfly knows ") || !strings.Contains(stderr, "\nhint: use the dayfly that wrote it") {
+		t.Error(stderr)
+	}
+}
+
+func TestWarningsOfTheLoop(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	log := newApp(nil, nil, nil, &b).logger().With("run", "x")
+	log.Info("attempt begun")
+	log.Warn("launch of unknown outcome", "err", fmt.Errorf("make room: %w", context.Canceled))
+	if b.Len() > 0 {
+		t.Errorf("an interrupt and what goes well are no news: %s", b.String())
+	}
+	log.Warn("launch of unknown outcome", "err", errors.New("no \x1b[2Jroom"))
+	if want := "warning: launch of unknown outcome, run x, err no \\x1b[2Jroom\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }

@@ -8,14 +8,17 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
+	slashpath "path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/archive"
 	"github.com/dayfly-io/dayfly/internal/bucket"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/schedule"
 	"github.com/dayfly-io/dayfly/internal/spec"
 )
 
@@ -51,7 +54,7 @@ func findJobs(paths []string) (found, error) {
 			continue
 		}
 		if !info.IsDir() {
-			f.files = append(f.files, readJob(path))
+			f.files = append(f.files, readWhole(path))
 			continue
 		}
 		abs, err := filepath.Abs(path)
@@ -67,7 +70,7 @@ func findJobs(paths []string) (found, error) {
 		f.dirs = append(f.dirs, abs)
 		for _, e := range entries {
 			if !e.IsDir() && isJobFile(e.Name()) {
-				f.files = append(f.files, readJob(filepath.Join(path, e.Name())))
+				f.files = append(f.files, readWhole(filepath.Join(path, e.Name())))
 			}
 		}
 	}
@@ -96,7 +99,7 @@ func meantFile(in fs.FS, dir, name string) string {
 	for i, e := range entries {
 		names[i] = e.Name()
 	}
-	if near := nearest(name, names); near != "" {
+	if near := spec.Nearest(name, names); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
 	return ""
@@ -118,8 +121,28 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// readWhole reads one job file and looks whether what it names in files: is there, without reading that.
+func readWhole(path string) jobFile {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return readJob(path, nil) // says what is wrong, or needs no more
+	}
+	defer root.Close()
+	return readJob(path, func(name string) (problem, hint string) {
+		at := filepath.ToSlash(filepath.Clean(name))
+		_, err := root.Lstat(at)
+		switch {
+		case err == nil:
+			return "", ""
+		case errors.Is(err, fs.ErrNotExist):
+			hint = cmp.Or(meantFile(root.FS(), slashpath.Dir(at), slashpath.Base(at)), "names in files: begin at the directory of the job file")
+		}
+		return reason(err), hint
+	})
+}
+
 // readJob reads one job file.
-func readJob(path string) jobFile {
+func readJob(path string, look spec.Look) jobFile {
 	j := jobFile{path: path}
 	if j.abs, j.err = filepath.Abs(path); j.err != nil {
 		return j
@@ -129,7 +152,7 @@ func readJob(path string) jobFile {
 		j.err = err
 		return j
 	}
-	j.file, j.err = spec.Load(path, text)
+	j.file, j.err = spec.LoadLooking(path, text, look)
 	return j
 }
 
@@ -155,6 +178,39 @@ func readBounded(path string, limit int64) ([]byte, error) {
 		return nil, unreadable(path, err)
 	}
 	return text, nil
+}
+
+// advice is what is allowed in a file and may not be what was meant: the loader's, and what the clock adds.
+func (j jobFile) advice(now time.Time) []*spec.Error {
+	all := slices.Clone(j.file.Warnings)
+	set, err := reconcile.Slots(j.file.Job)
+	if err != nil {
+		return all // the loader would have refused it
+	}
+	for i, m := range set.Members() {
+		one := schedule.NewSet(m)
+		if _, ok := one.Next(now); ok {
+			continue
+		}
+		problem := "it is never due"
+		if last, ok := one.Prev(now); ok {
+			problem = "it is never due again; the last time was " + instant(last)
+		}
+		w := j.file.AtSchedule(i, problem, "name a time that comes, or leave the schedule out: dayfly run runs a job at any time")
+		w.Warning, w.Rule = true, spec.RuleAdvice
+		all = append(all, w)
+	}
+	return all
+}
+
+// spent tells whether nothing of a job comes by schedule any more.
+func (j jobFile) spent(now time.Time) bool {
+	set, err := reconcile.Slots(j.file.Job)
+	if err != nil {
+		return true
+	}
+	_, more := set.Next(now)
+	return !more
 }
 
 // refuseTwins makes it an error of each file after the first that it has the name of another.
@@ -202,36 +258,12 @@ func asInvalid(errs []error) error {
 	return nil
 }
 
-// checkFiles looks whether what files: names is there, without reading it.
-func (j jobFile) checkFiles() error {
-	root, err := os.OpenRoot(filepath.Dir(j.abs))
-	if err != nil {
-		return fmt.Errorf("look for the files of job %s: %w", j.file.Job.Name, err)
-	}
-	defer root.Close()
-	var errs []error
-	for i, name := range j.file.Job.Files {
-		if _, err := root.Lstat(filepath.Clean(name)); err != nil {
-			help := ""
-			if errors.Is(err, fs.ErrNotExist) {
-				at := path.Clean(name)
-				help = cmp.Or(meantFile(root.FS(), path.Dir(at), path.Base(at)), "names in files: begin at the directory of the job file")
-			}
-			errs = append(errs, j.file.At(fmt.Sprintf("files[%d]", i), name+": "+reason(err), help))
-		}
-	}
-	return asInvalid(errs)
-}
-
 // pack puts the files of a job into the bucket and notes in the job which archive they are. The same
 // files are the same archive.
 func (h *home) pack(ctx context.Context, j jobFile) (dayfly.Job, error) {
 	job := j.file.Job
 	if len(job.Files) == 0 {
 		return job, nil
-	}
-	if err := j.checkFiles(); err != nil {
-		return job, err
 	}
 	spool, err := os.CreateTemp(h.dir, halfPacked+"*")
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -52,24 +53,50 @@ func (a *app) showLogs(ctx context.Context, name string, follow, raw bool, attem
 		l := &logs{bucket: b, out: out, next: func(n int) { a.say("Attempt %d:", n) }}
 		return errors.Join(a.followLogs(ctx, h, l, run), flush())
 	}
-	if len(run.Attempts) == 0 {
-		a.say("Run %s has no log: it is %s, and no machine was launched.", run.ID, stateText(run))
-		return nil
-	}
-	if attempt == 0 {
-		attempt = len(run.Attempts)
-	}
 	if attempt > len(run.Attempts) {
 		return &dayfly.Error{Code: dayfly.CodeNotFound, Message: "run " + string(run.ID) + " has " + plural(len(run.Attempts), "attempt")}
+	}
+	if attempt == 0 {
+		attempt = lastLaunched(run)
+	}
+	if attempt == 0 {
+		a.say("Run %s has no log: it is %s, and no machine was launched%s.", run.ID, stateText(run), because(run.Reason))
+		return nil
 	}
 	t := &tail{bucket: b, out: out, prefix: dayfly.AttemptPrefix(run.Job, run.ID, attempt)}
 	if err := errors.Join(t.poll(ctx), flush()); err != nil {
 		return err
 	}
-	if !t.whole && run.State != dayfly.Ended {
+	at := run.Attempts[attempt-1]
+	switch {
+	case t.whole:
+	case neverWas(at):
+		a.say("Attempt %d of run %s has no log: no machine was launched%s.", attempt, run.ID, because(at.Reason))
+	case run.State != dayfly.Ended:
 		a.say("Run %s is %s; this is its log so far, and not durable yet. -f follows it.", run.ID, stateText(run))
+	default:
+		a.say("Attempt %d of run %s ended (%s) before its whole log was stored; %s of it came through.", attempt, run.ID,
+			spoken(string(at.Outcome)), size(t.offset))
 	}
 	return nil
+}
+
+// lastLaunched is the number of the last attempt that had a machine, or may get one; 0 where there is none.
+func lastLaunched(run dayfly.Run) int {
+	for _, at := range slices.Backward(run.Attempts) {
+		if !neverWas(at) {
+			return at.Number
+		}
+	}
+	return 0
+}
+
+// because is a reason at the end of a sentence.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + clean(reason)
 }
 
 // followLogs writes the log from the first attempt under way on, and looks after the run meanwhile.
@@ -90,7 +117,7 @@ func (a *app) followLogs(ctx context.Context, h *home, l *logs, run dayfly.Run) 
 	if err != nil {
 		return err
 	}
-	a.say("Run %s has ended: %s.", run.ID, stateText(run))
+	a.say("Run %s has ended: %s%s.", run.ID, stateText(run), because(run.Reason))
 	return nil
 }
 

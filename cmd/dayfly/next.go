@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,8 +63,15 @@ func (a *app) next(cmd *cobra.Command, args []string, f nextFlags) error {
 		}
 		return a.nextOfText(cmd, args[0], after, f)
 	}
+	if text := strings.Join(args, " "); looksDue(text) {
+		e := usage(cmd, "%s is an expression, and those come after --", text)
+		e.Hint = "dayfly next -- '" + text + "'"
+		return e
+	}
 	if len(args) != 1 {
-		return usage(cmd, "next takes a job, a job file, or -- and an expression")
+		e := usage(cmd, "next takes a job, a job file, or -- and an expression, not %d arguments", len(args))
+		e.Hint = "an expression stands between quotes: dayfly next -- '0 23 * * *'"
+		return e
 	}
 	for _, name := range []string{"tz", "job", "anchor"} {
 		if cmd.Flags().Changed(name) {
@@ -69,6 +79,20 @@ func (a *app) next(cmd *cobra.Command, args []string, f nextFlags) error {
 		}
 	}
 	return a.nextOfJob(cmd.Context(), args[0], after, f.count)
+}
+
+// looksDue tells whether a text was meant as an expression: it is one, or it begins like one and there is no
+// such file.
+func looksDue(text string) bool {
+	if _, err := schedule.Parse(text, schedule.Options{Key: "job"}); err == nil {
+		return true
+	}
+	begins := slices.ContainsFunc([]string{"@", "cron(", "rate(", "at("}, func(with string) bool { return strings.HasPrefix(text, with) })
+	if !begins && len(strings.Fields(text)) < 5 {
+		return false
+	}
+	_, err := os.Lstat(text)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // nextOfText prints the next instants of an expression.
@@ -110,17 +134,21 @@ func (a *app) printInstants(next func(time.Time) (time.Time, bool), after time.T
 	return nil
 }
 
-// refusedText is an expression that was refused, with a caret under what is wrong with it.
+// refusedText is an expression that was refused, with a caret under each thing that is wrong with it.
 func refusedText(text string, err error) error {
-	e, ok := errors.AsType[*schedule.Error](err)
+	first, ok := errors.AsType[*schedule.Error](err)
 	if !ok {
 		return &exit{exitUsage, err}
 	}
-	message := e.Error()
-	if shown := clean(text); e.Len > 0 && shown == text {
-		message += "\n  " + text + "\n  " + strings.Repeat(" ", e.Offset) + strings.Repeat("^", e.Len)
+	var errs []error
+	for _, e := range append([]*schedule.Error{first}, first.More...) {
+		message := e.Error()
+		if shown := clean(text); e.Len > 0 && shown == text {
+			message += "\n  " + text + "\n  " + strings.Repeat(" ", e.Offset) + strings.Repeat("^", e.Len)
+		}
+		errs = append(errs, &dayfly.Error{Code: dayfly.CodeInvalid, Message: message, Hint: e.Hint, Err: e})
 	}
-	return &dayfly.Error{Code: dayfly.CodeInvalid, Message: message, Hint: e.Hint, Err: err}
+	return &exit{exitUsage, errors.Join(errs...)}
 }
 
 // nextOfJob prints the next runs of a job or a job file.
@@ -166,13 +194,19 @@ func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, count
 		a.say("Nothing more comes.")
 		return nil
 	}
-	return writeTable(a.out, lines)
+	if err := writeTable(a.out, lines); err != nil {
+		return err
+	}
+	if rec != nil {
+		a.unkept(a.home, "table", due(*rec))
+	}
+	return nil
 }
 
 // jobOf gives the job that a FILE or JOB argument names, and its record if it is known by name.
 func (a *app) jobOf(ctx context.Context, name string) (dayfly.Job, *store.Job, error) {
 	if namesFile(name) {
-		j := readJob(name)
+		j := readJob(name, nil)
 		if j.err != nil {
 			return dayfly.Job{}, nil, j.err
 		}

@@ -39,8 +39,8 @@ func wayOf(r dayfly.Run, m *dayfly.Machine) (way [milestones]bool) {
 	if a == nil || r.State == dayfly.Due || r.State == dayfly.Launching {
 		return way
 	}
-	if a.Outcome == dayfly.Refused || a.Outcome == dayfly.Capacity {
-		return way // its machine never was
+	if neverWas(*a) {
+		return way
 	}
 	phase := launched
 	if m != nil {
@@ -52,6 +52,21 @@ func wayOf(r dayfly.Run, m *dayfly.Machine) (way [milestones]bool) {
 	way[saved] = way[launched] && (a.Report != nil || phase >= saved)
 	way[gone] = !a.GoneAt.IsZero()
 	return way
+}
+
+// neverWas tells whether an attempt was refused its machine. What its record says of one was fixed before
+// it was asked for.
+func neverWas(a dayfly.Attempt) bool {
+	return (a.Outcome == dayfly.Refused || a.Outcome == dayfly.Capacity) && a.StartedAt.IsZero() && a.Report == nil
+}
+
+// began is when the first machine of a run was asked for, and before that when the run was made: what it
+// waited for others is no part of how long it took.
+func began(r dayfly.Run) time.Time {
+	if len(r.Attempts) > 0 && !r.Attempts[0].LaunchedAt.IsZero() {
+		return r.Attempts[0].LaunchedAt
+	}
+	return r.CreatedAt
 }
 
 // times are how long each activity of an attempt took; those that are not known are absent.

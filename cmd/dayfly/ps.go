@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,33 @@ func (a *app) ps(ctx context.Context, output string) error {
 			rows[i].Deadline = stamp(at.Deadline)
 		}
 	}
-	return a.activeList().show(a, output, allOf(rows))
+	if err := a.activeList().show(a, output, allOf(rows)); err != nil {
+		return err
+	}
+	jobs, err := loop.Store.Jobs(ctx)
+	if err != nil {
+		return fmt.Errorf("read the jobs: %w", err)
+	}
+	a.unkept(h, output, slices.ContainsFunc(jobs, due))
+	return nil
+}
+
+// due tells whether a job waits for its schedule.
+func due(rec store.Job) bool { return rec.Scheduled && rec.Paused == "" && !rec.NextDue.IsZero() }
+
+// unkept says that schedules are waiting and nobody is at work who keeps them, to people.
+func (a *app) unkept(h *home, output string, waiting bool) {
+	if !waiting || (output != "table" && output != "wide") {
+		return
+	}
+	if held, err := h.daemon(); err != nil || held {
+		return // an error of it has been said, or stands in nobody's way
+	}
+	serve := "dayfly serve"
+	if a.data != "" {
+		serve += " --data " + a.data
+	}
+	a.say("No daemon is at work here, so nothing runs by schedule: start %s, or put it with --once into a crontab.", serve)
 }
 
 // machinesByToken is what all providers list, as far as they can.
@@ -99,7 +126,7 @@ func (a *app) activeList() listing[activeRun] {
 			{head: "RUN", cell: func(r activeRun) string { return string(r.ID) }},
 			{head: "STATE", cell: func(r activeRun) string { return string(r.State) }},
 			{head: "PHASE", cell: func(r activeRun) string { return r.Phase }},
-			{head: "FOR", cell: func(r activeRun) string { return coarse(a.now().Sub(r.run.CreatedAt)) }},
+			{head: "FOR", cell: func(r activeRun) string { return coarse(a.now().Sub(began(r.run))) }},
 			{head: "DEADLINE", cell: attempt(func(at dayfly.Attempt) string { return when(at.Deadline, a.now()) })},
 			{head: "MACHINE", cell: attempt(func(at dayfly.Attempt) string { return string(at.Machine) })},
 			{head: "REASON", cell: func(r activeRun) string { return r.Reason }},
@@ -150,7 +177,11 @@ func (a *app) psJobs(ctx context.Context, output string) error {
 		}
 		rows = append(rows, k)
 	}
-	return a.jobList().show(a, output, allOf(rows))
+	if err := a.jobList().show(a, output, allOf(rows)); err != nil {
+		return err
+	}
+	a.unkept(h, output, slices.ContainsFunc(recs, due))
+	return nil
 }
 
 func known(ctx context.Context, s store.Store, rec store.Job) (knownJob, error) {

@@ -25,7 +25,7 @@ type runRecord struct {
 	Count int    `json:"count,omitempty"`
 }
 
-// attemptRecord is one machine asked for.
+// attemptRecord is one machine asked for. Where none was made, it has no id and no times.
 type attemptRecord struct {
 	Number     int              `json:"number"`
 	Machine    dayfly.MachineID `json:"machine"`
@@ -84,6 +84,9 @@ func newRecord(r dayfly.Run) runRecord {
 }
 
 func newAttempt(a dayfly.Attempt) attemptRecord {
+	if neverWas(a) {
+		return attemptRecord{Number: a.Number, Provider: a.Provider}
+	}
 	return attemptRecord{
 		Number: a.Number, Machine: a.Machine, Provider: a.Provider, LaunchedAt: stamp(a.LaunchedAt),
 		StartedAt: stamp(a.StartedAt), FinishedAt: stamp(a.FinishedAt), GoneAt: stamp(a.GoneAt), ExitCode: a.ExitCode,
@@ -108,6 +111,9 @@ func newDetail(r dayfly.Run) runDetail {
 		d := attemptDetail{
 			attemptRecord: newAttempt(a), Outcome: a.Outcome, Reason: a.Reason, Deadline: stamp(a.Deadline),
 			Isolation: a.Isolation, Notes: append([]string{}, a.Notes...), Results: []dayfly.Result{},
+		}
+		if neverWas(a) {
+			d.Deadline = stamp{}
 		}
 		if a.Report != nil {
 			d.Usage, d.Log, d.Results = &a.Report.Usage, &a.Report.Log, append(d.Results, a.Report.Results...)

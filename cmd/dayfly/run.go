@@ -66,7 +66,7 @@ func (a *app) jobToRun(ctx context.Context, h *home, name string) (dayfly.Job, e
 		}
 		return job, err
 	}
-	j := readJob(name)
+	j := readWhole(name)
 	if j.err != nil {
 		return dayfly.Job{}, j.err
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/machine"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
 )
 
@@ -69,6 +71,31 @@ func (a *app) sweep(ctx context.Context, dryRun bool) error {
 	return err
 }
 
+// noneOverdue says what a look at the deadlines was at that ended nothing.
+func (a *app) noneOverdue(ctx context.Context, h *home, providers map[string]machine.Provider) error {
+	n, soonest := 0, time.Time{}
+	for name, p := range providers {
+		list, err := h.list(ctx, p)
+		if err != nil {
+			return fmt.Errorf("list machines on %s: %w", name, err)
+		}
+		for _, m := range list.Machines {
+			if m.Tags.Installation != h.settings.Installation || m.State == dayfly.MachineTerminated {
+				continue
+			}
+			if n++; soonest.IsZero() || m.Tags.Deadline.Before(soonest) {
+				soonest = m.Tags.Deadline
+			}
+		}
+	}
+	if n == 0 {
+		a.say("There is no machine that could be past its deadline.")
+		return nil
+	}
+	a.say("Looked at %s: none is past its deadline, and the soonest is %s.", plural(n, "machine"), instant(soonest))
+	return nil
+}
+
 // reap is the layer that needs nothing but tags. It opens no store and no bucket.
 func (a *app) reap(ctx context.Context, every time.Duration) error {
 	h, err := a.open()
@@ -80,8 +107,10 @@ func (a *app) reap(ctx context.Context, every time.Duration) error {
 		return err
 	}
 	r := reconcile.Reaper{Installation: h.settings.Installation, Providers: providers, Now: a.now, Log: slog.New(slog.DiscardHandler)}
+	some := false
 	look := func() error {
 		ended, err := r.Reap(ctx)
+		some = len(ended) > 0
 		for _, m := range ended {
 			if _, err := fmt.Fprintf(a.out, "ended %s: run %s, deadline %s\n", m.ID, m.Tags.Run, instant(m.Tags.Deadline)); err != nil {
 				return &brokenOutput{err}
@@ -90,7 +119,10 @@ func (a *app) reap(ctx context.Context, every time.Duration) error {
 		return err
 	}
 	if every == 0 {
-		return look()
+		if err := look(); err != nil || some {
+			return err
+		}
+		return a.noneOverdue(ctx, h, providers)
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()

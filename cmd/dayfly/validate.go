@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,10 +45,7 @@ func (a *app) validate(paths []string, format string) error {
 	for _, j := range f.files {
 		err := j.err
 		if err == nil {
-			all = append(all, j.warnings()...)
-			err = j.checkFiles()
-		}
-		if err == nil {
+			all = append(all, j.warnings(a.now())...)
 			if format == "text" {
 				fmt.Fprintf(a.out, "%s: job %s is right\n", j.path, j.file.Job.Name)
 			}
@@ -70,9 +68,9 @@ func (a *app) validate(paths []string, format string) error {
 	return nil
 }
 
-// warnings are those of the loader, and what this build does not serve.
-func (j jobFile) warnings() []*spec.Error {
-	all := slices.Clone(j.file.Warnings)
+// warnings are what may not be meant so, and what this build does not serve.
+func (j jobFile) warnings(now time.Time) []*spec.Error {
+	all := j.advice(now)
 	for _, e := range j.file.Unserved() {
 		w := *e
 		w.Warning = true

@@ -3,6 +3,8 @@ package main
 import (
 	"testing"
 	"time"
+
+	"github.com/dayfly-io/dayfly/internal/spec"
 )
 
 func TestWords(t *testing.T) {
@@ -46,9 +48,12 @@ func TestWords(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	t.Parallel()
-	known := []string{"backup", "pi", "report"}
-	for word, want := range map[string]string{"bakcup": "backup", "backups": "backup", "p": "pi", "repotr": "report", "database": "", "": ""} {
-		if got := nearest(word, known); got != want {
+	known := []string{"backup", "pi", "report", "etl", "b"}
+	for word, want := range map[string]string{
+		"bakcup": "backup", "backups": "backup", "p": "pi", "repotr": "report", "database": "", "": "",
+		"elt": "etl", "etk": "etl", "et": "etl", "exx": "", "abc": "", "c": "",
+	} {
+		if got := spec.Nearest(word, known); got != want {
 			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
 		}
 	}
