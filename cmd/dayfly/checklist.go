@@ -132,8 +132,11 @@ func (c *checklist) status(r dayfly.Run) {
 			next = i + 1
 		}
 	}
-	if r.State == dayfly.Stopping {
+	switch r.State {
+	case dayfly.Stopping:
 		next = gone
+	case dayfly.Due:
+		next = launched // again, where an attempt was before
 	}
 	if next >= milestones {
 		return

@@ -53,6 +53,8 @@ func TestWayOf(t *testing.T) {
 	}
 	refused := finished()
 	refused.Attempts = []dayfly.Attempt{{Number: 1, Machine: "local/x", Outcome: dayfly.Refused, GoneAt: sec(1)}}
+	between := finished()
+	between.State, between.Outcome = dayfly.Due, ""
 	for _, c := range []struct {
 		name string
 		run  dayfly.Run
@@ -62,6 +64,7 @@ func TestWayOf(t *testing.T) {
 		{"due", dayfly.Run{State: dayfly.Due}, nil, "request recorded"},
 		{"launching", dayfly.Run{State: dayfly.Launching, Attempts: []dayfly.Attempt{{Machine: "local/x"}}}, nil, "request recorded"},
 		{"refused", refused, nil, "request recorded"},
+		{"between attempts", between, nil, "request recorded, machine launched, prepared, ran, saved, machine gone"},
 		{"ended", finished(), nil, "request recorded, machine launched, prepared, ran, saved, machine gone"},
 	} {
 		if got := show(wayOf(c.run, c.m)); got != c.want {
@@ -113,7 +116,7 @@ func TestChecklist(t *testing.T) {
 		r.State, r.Reason = dayfly.Running, ""
 		r.Attempts = append(r.Attempts, dayfly.Attempt{Number: 2, Machine: "local/y"})
 		c.update(r, &dayfly.Machine{Phase: "run"})
-		want := "request recorded: a-20261122T230000Z\nwaiting: attempt 1 lost; 2 of 3 follows\nattempt 2 of run a-20261122T230000Z\nmachine launched: local/y\npreparing\nrunning\n"
+		want := "request recorded: a-20261122T230000Z\nmachine launched: local/x, isolation full\npreparing\nrunning\nsaving\nmachine gone\nwaiting: attempt 1 lost; 2 of 3 follows\nattempt 2 of run a-20261122T230000Z\nmachine launched: local/y\npreparing\nrunning\n"
 		if b.String() != want {
 			t.Errorf("%s", b)
 		}

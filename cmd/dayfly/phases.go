@@ -36,10 +36,10 @@ var phaseOrder = map[string]milestone{"prepare": launched, "run": prepared, "sav
 func wayOf(r dayfly.Run, m *dayfly.Machine) (way [milestones]bool) {
 	way[requested] = true
 	a := r.Attempt()
-	if a == nil || r.State == dayfly.Due || r.State == dayfly.Launching {
+	if a == nil || r.State == dayfly.Launching || neverWas(*a) {
 		return way
 	}
-	if neverWas(*a) {
+	if r.State == dayfly.Due && a.GoneAt.IsZero() {
 		return way
 	}
 	phase := launched
