@@ -48,6 +48,9 @@ func (a *app) cancelRun(ctx context.Context, name string, noWait bool) error {
 	defer w.close()
 	w.id = run.ID
 	if err := reconcile.Cancel(context.WithoutCancel(ctx), h.store, run.ID, "dayfly cancel", a.now()); err != nil {
+		if dayfly.ErrorCode(err) == dayfly.CodeInternal { // others say what they mean for the run
+			a.say("Run %s is not cancelled. %s", run.ID, a.bounds(run))
+		}
 		return err
 	}
 	h.ring()

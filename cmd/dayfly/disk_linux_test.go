@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dayfly-io/dayfly/internal/daemon"
 )
 
-func TestFullDisk(t *testing.T) {
-	t.Parallel()
-	c := newCall(t)
-	disk := t.TempDir()
+// onSmallDisk puts the data directory on a disk of 1 MiB; fill leaves no room there until its file is gone.
+func onSmallDisk(t *testing.T, c *call) (disk string, fill func() (ballast string)) {
+	t.Helper()
+	disk = t.TempDir()
 	if err := unix.Mount("none", disk, "tmpfs", 0, "size=1m"); err != nil {
 		t.Skipf("a small disk cannot be mounted here, which takes root: %v", err)
 	}
@@ -24,10 +26,44 @@ func TestFullDisk(t *testing.T) {
 	})
 	c.data = filepath.Join(disk, "data")
 	c.env = append(c.env, "DAYFLY_DATA="+c.data)
+	return disk, func() string {
+		ballast := filepath.Join(disk, "ballast")
+		_ = os.WriteFile(ballast, bytes.Repeat([]byte{1}, 2<<20), 0o600) // until nothing fits any more
+		return ballast
+	}
+}
+
+func TestCancelOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	_, fill := onSmallDisk(t, c)
+	h := c.home() // as a daemon does it keeps the store open
+	lock, err := daemon.Acquire(h.path(lockFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release() //nolint:errcheck // the kernel takes it back in any case
+	c.want(0, "run", "--detach", jobFileOf(t, "hello", "run: echo hello\n"))
+	ballast := fill()
+	_, stderr := c.want(exitError, "cancel", "hello")
+	for _, want := range []string{" is not cancelled. It has no machine yet.\n", "\nerror: update run hello-", ": the disk is full", "\nhint: " + makeRoom} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q is not in\n%s", want, stderr)
+		}
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	c.want(0, "cancel", "--no-wait", "hello")
+}
+
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	disk, fill := onSmallDisk(t, c)
 	file := jobFileOf(t, "hello", "run: echo hello\n")
 	c.want(0, "apply", file)
-	ballast := filepath.Join(disk, "ballast")
-	_ = os.WriteFile(ballast, bytes.Repeat([]byte{1}, 2<<20), 0o600) // until nothing fits any more
+	ballast := fill()
 
 	other := jobFileOf(t, "other", "run: echo other\n")
 	for _, args := range [][]string{{"apply", other}, {"run", "--detach", "hello"}, {"run", file}, {"--data", filepath.Join(disk, "new"), "ps"}} {

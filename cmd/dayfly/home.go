@@ -112,8 +112,10 @@ func misplaced(err error, otherwise string) error {
 	switch {
 	case hint(err) != "":
 		return err
-	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
-		help = "use a directory that you may write to: --data DIR or DAYFLY_DATA"
+	case errors.Is(err, syscall.EROFS):
+		help = "dayfly writes there even to look at it: make that file system writable, or name another directory with --data DIR or DAYFLY_DATA"
+	case errors.Is(err, fs.ErrPermission):
+		help = "dayfly writes there even to look at it: be the user whose directory it is, or name another with --data DIR or DAYFLY_DATA"
 	}
 	if help == "" {
 		return err
