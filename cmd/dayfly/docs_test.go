@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/dayfly-io/dayfly/internal/spec"
 )
 
 var update = flag.Bool("update", false, "write docs/cli.md anew")
@@ -114,5 +116,21 @@ func TestEveryFlagHasATest(t *testing.T) {
 				t.Errorf("no script calls %s", name)
 			}
 		})
+	}
+}
+
+func TestJobOfTheReadme(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n```yaml\n")
+	job, _, found := strings.Cut(rest, "```\n")
+	if !found {
+		t.Fatal("the README shows no job file")
+	}
+	if f, err := spec.Load("README.md", []byte(job)); err != nil || len(f.Warnings)+len(f.Unserved()) > 0 {
+		t.Errorf("the README's job: %v", err)
 	}
 }
