@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"crypto/sha256"
+	"encoding"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,8 @@ import (
 const maxReport = 128 << 20
 
 // collect looks for the report of the run's last attempt and reads back everything that it names. That
-// the report cannot be read now is an error; that it cannot be true is a problem, and final.
+// the report cannot be read now is an error; that it cannot be true is a problem, and final. What is too
+// much for one pass takes several.
 func (p *pass) collect(ctx context.Context, run dayfly.Run) (Reported, error) {
 	prefix := run.Attempt().Request.Task.Prefix
 	rep, err := readReport(ctx, p.Bucket, prefix+dayfly.KeyReport)
@@ -40,14 +42,14 @@ func (p *pass) collect(ctx context.Context, run dayfly.Run) (Reported, error) {
 	for _, r := range rep.Results {
 		objects = append(objects, r.Object)
 	}
-	for _, o := range objects {
-		err := verify(ctx, p.Bucket, prefix, o)
-		if errors.Is(err, errUntrue) {
-			return Reported{Looked: true, Problem: err.Error()}, nil
-		}
-		if err != nil {
-			return Reported{}, err
-		}
+	switch whole, err := p.verifyAll(ctx, run, objects); {
+	case errors.Is(err, errUntrue):
+		return Reported{Looked: true, Problem: err.Error()}, nil
+	case err != nil:
+		return Reported{}, err
+	case !whole:
+		p.soon(p.now())
+		return Reported{Failed: true}, nil
 	}
 	return Reported{Looked: true, Report: rep}, nil
 }
@@ -72,34 +74,99 @@ func readReport(ctx context.Context, b bucket.Bucket, key string) (*dayfly.Repor
 	return &rep, nil
 }
 
-// verify reads an object back and compares its size and SHA-256.
-func verify(ctx context.Context, b bucket.Bucket, prefix string, o dayfly.Object) error {
-	if !strings.HasPrefix(o.Key, prefix+"out/") {
-		return fmt.Errorf("%w: it names %s, which is not the attempt's", errUntrue, o.Key)
+// verifyFor is how long a pass reads back what one report names. The next one goes on from there.
+const verifyFor = 250 * time.Millisecond
+
+// verifyStep is how much is read between two looks at the clock.
+const verifyStep = 4 << 20
+
+// verified is how far the objects of a report were read back: a note in the store between two passes.
+type verified struct {
+	Objects int    `json:"objects"`          // of them, those that are done
+	Offset  int64  `json:"offset,omitempty"` // in the next one
+	State   []byte `json:"state,omitempty"`  // of its SHA-256 up to there
+}
+
+// verifyAll reads back every object and compares sizes and SHA-256, for as long as a pass may take.
+func (p *pass) verifyAll(ctx context.Context, run dayfly.Run, objects []dayfly.Object) (whole bool, err error) {
+	key := fmt.Sprintf("verify/%s/%d ", run.ID, run.Attempt().Number)
+	notes, err := p.Store.Notes(ctx, key, p.now())
+	if err != nil {
+		return false, fmt.Errorf("read how far the results are verified: %w", err)
 	}
-	info, err := b.Stat(ctx, o.Key)
+	var v verified
+	if len(notes) > 0 && json.Unmarshal([]byte(notes[0].Value), &v) != nil {
+		v = verified{} // from the beginning, then
+	}
+	until := p.now().Add(verifyFor)
+	for v.Objects < len(objects) {
+		done, err := p.verify(ctx, run.Attempt().Request.Task.Prefix, objects[v.Objects], &v, until)
+		if err != nil {
+			return false, err
+		}
+		if done {
+			v = verified{Objects: v.Objects + 1}
+		}
+		if v.Objects < len(objects) && !p.now().Before(until) {
+			value, err := json.Marshal(v)
+			if err == nil {
+				err = p.Store.PutNote(ctx, store.Note{Key: key, Value: string(value), Expires: p.now().Add(rememberFor)})
+			}
+			if err != nil {
+				return false, fmt.Errorf("note how far the results are verified: %w", err)
+			}
+			return false, nil
+		}
+	}
+	if len(notes) > 0 {
+		err = p.Store.DeleteNote(ctx, key)
+	}
+	return err == nil, err
+}
+
+// verify goes on reading an object back from where v is, and takes note in it of how far it came. Done,
+// the object's size and SHA-256 are what they should be.
+func (p *pass) verify(ctx context.Context, prefix string, o dayfly.Object, v *verified, until time.Time) (done bool, err error) {
+	if !strings.HasPrefix(o.Key, prefix+"out/") {
+		return false, fmt.Errorf("%w: it names %s, which is not the attempt's", errUntrue, o.Key)
+	}
+	sum := sha256.New()
+	if v.Offset > 0 && sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(v.State) != nil {
+		sum, v.Offset = sha256.New(), 0
+	}
+	info, err := p.Bucket.Stat(ctx, o.Key)
 	if err == nil && info.Size != o.Size {
-		return fmt.Errorf("%w: %s has %d bytes and should have %d", errUntrue, o.Key, info.Size, o.Size)
+		return false, fmt.Errorf("%w: %s has %d bytes and should have %d", errUntrue, o.Key, info.Size, o.Size)
 	}
 	var r io.ReadCloser
 	if err == nil {
-		r, err = b.Get(ctx, o.Key, 0, -1)
+		r, err = p.Bucket.Get(ctx, o.Key, v.Offset, -1)
 	}
 	if errors.Is(err, bucket.ErrNotFound) {
-		return fmt.Errorf("%w: %s is missing", errUntrue, o.Key)
+		return false, fmt.Errorf("%w: %s is missing", errUntrue, o.Key)
 	}
 	if err != nil {
-		return fmt.Errorf("verify %s: %w", o.Key, err)
+		return false, fmt.Errorf("verify %s: %w", o.Key, err)
 	}
 	defer r.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, r); err != nil {
-		return fmt.Errorf("verify %s: %w", o.Key, err)
+	for {
+		n, err := io.CopyN(sum, r, verifyStep)
+		v.Offset += n
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return false, fmt.Errorf("verify %s: %w", o.Key, err)
+		}
+		if !p.now().Before(until) {
+			v.State, err = sum.(encoding.BinaryMarshaler).MarshalBinary()
+			return false, err
+		}
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != o.SHA256 {
-		return fmt.Errorf("%w: %s has SHA-256 %s and should have %s", errUntrue, o.Key, got, o.SHA256)
+		return false, fmt.Errorf("%w: %s has SHA-256 %s and should have %s", errUntrue, o.Key, got, o.SHA256)
 	}
-	return nil
+	return true, nil
 }
 
 // tell lets the agent know that its run is cancelled: an object it looks for, and a word where one can be had.

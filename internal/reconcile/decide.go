@@ -38,7 +38,7 @@ type Facts struct {
 // Reported is what came of looking for the agent's report.
 type Reported struct {
 	Looked  bool
-	Failed  bool           // the bucket cannot be read now
+	Failed  bool           // it cannot be told now: the bucket cannot be read, or there is more to verify
 	Report  *dayfly.Report // verified against the bucket
 	Problem string         // a report that cannot be true: why
 }

@@ -32,6 +32,7 @@ type world struct {
 	provider *fake.Provider
 	live     func(machine.Spec) fake.Life
 	exit     func(machine.Spec) int
+	leaves   func(machine.Spec, *dayfly.Report) // what else the agent saves; may be nil
 	fault    func(op string, after bool) error
 	partial  bool
 	secret   func(string) (string, error)
@@ -97,6 +98,9 @@ func (w *world) report(s machine.Spec, at time.Time) {
 	}
 	w.put(s.Task.Prefix+dayfly.KeyChunks+"000001", log)
 	w.put(r.Log.Key, log)
+	if w.leaves != nil {
+		w.leaves(s, &r)
+	}
 	body, err := json.Marshal(r)
 	if err != nil {
 		w.t.Error(err)
