@@ -144,6 +144,7 @@ func (d *Daemon) passes(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	failures := 0
+	last := d.Now().Round(0) // by the wall clock alone
 	for {
 		select {
 		case <-ctx.Done():
@@ -153,6 +154,11 @@ func (d *Daemon) passes(ctx context.Context) {
 			d.Apply(ctx)
 		case <-timer.C:
 		}
+		now := d.Now().Round(0)
+		if back := last.Sub(now); back > Net {
+			d.Log.Warn("the clock was set back: slots that were recorded while it was ahead do not come again", "by", back.Round(time.Second), "hint", "dayfly ps --jobs shows which jobs wait")
+		}
+		last = now
 		sum, err := d.pass(ctx)
 		if failures++; err == nil {
 			failures = 0

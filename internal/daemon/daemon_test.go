@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,7 +69,12 @@ func started(t *testing.T, c daemon.Config) *daemon.Daemon {
 	if c.Reaper == nil {
 		c.Reaper = reaper(idle)
 	}
-	c.Now, c.Log = time.Now, slog.New(slog.DiscardHandler)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	d, err := daemon.New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +126,26 @@ func TestPasses(t *testing.T) {
 			time.Sleep(time.Second)
 			if n := l.count(); n > 102 || n < 50 {
 				t.Errorf("%d passes in a second", n)
+			}
+		})
+	})
+	t.Run("say when the clock was set back", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			var ahead atomic.Int64
+			started(t, daemon.Config{
+				Loop: &loop{}, Log: slog.New(slog.NewTextHandler(&log, nil)),
+				Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+			})
+			for _, step := range []time.Duration{time.Hour, time.Hour - 500*time.Millisecond, 0} {
+				time.Sleep(3 * time.Second)
+				ahead.Store(int64(step))
+			}
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			if said := log.String(); strings.Count(said, "set back") != 1 || !strings.Contains(said, "by=59m") {
+				t.Errorf("said %q", said)
 			}
 		})
 	})

@@ -240,7 +240,9 @@ func (p *pass) planJob(ctx context.Context, rec *store.Job) (plan, *schedule.Set
 		return plan{}, nil, fmt.Errorf("read range records: %w", err)
 	}
 	for _, r := range ranges {
-		rec.Cursor = later(rec.Cursor, r.To)
+		if r.Count > 0 {
+			rec.Cursor = later(rec.Cursor, r.To)
+		}
 	}
 	var taken []time.Time
 	room := backlog

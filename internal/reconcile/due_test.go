@@ -300,6 +300,30 @@ func TestApply(t *testing.T) {
 			w.exactlyOnce("j", monday, w.now)
 		}
 	})
+	t.Run("a job that is started afresh after a clock that was ahead has its slots", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		w.apply(job("j", at("* * * * *")))
+		w.now = monday.AddDate(1, 0, 0) // a range record covers the year
+		w.pass()
+		w.now = monday.Add(30 * time.Second)
+		if err := w.Remove(t.Context(), "j"); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "change", w.apply(job("j", at("* * * * *"))), reconcile.Added)
+		for range 3 {
+			w.now = w.now.Add(time.Minute)
+			w.pass()
+		}
+		for _, slot := range []string{"000100", "000200", "000300"} {
+			want(t, "run of "+slot, w.run(dayfly.RunID("j-20261123T"+slot+"Z")).Trigger, dayfly.TriggerSchedule)
+		}
+		ranges, err := w.store.Ranges(t.Context(), "j", time.Time{})
+		if err != nil || len(ranges) != 1 {
+			t.Fatalf("ranges %+v (%v)", ranges, err)
+		}
+		want(t, "slots that the range still covers", ranges[0].Count, 0)
+	})
 	t.Run("a clock that steps back repeats nothing", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
