@@ -65,6 +65,28 @@ func TestServeOnce(t *testing.T) {
 	}
 }
 
+func TestClockThatWasAhead(t *testing.T) {
+	t.Parallel()
+	c, k := withClock(t)
+	file := jobFileOf(t, "hourly", "schedule: \"@hourly\"\nrun: exit 0\ntimeout: 20s\ndeadline: 40s\n")
+	c.want(0, "apply", file)
+	k.put(100 * 24 * time.Hour)
+	c.want(0, "serve", "--once")
+	k.put(-100 * 24 * time.Hour)
+	if _, said := c.want(0, "ps", "--jobs"); !strings.Contains(said, "warning: the clock was ahead: the slots of job hourly up to ") {
+		t.Error(said)
+	}
+	c.want(0, "rm", "hourly")
+	c.want(0, "apply", file)
+	if _, said := c.want(0, "ps", "--jobs"); strings.Contains(said, "ahead") {
+		t.Errorf("started afresh: %s", said)
+	}
+	k.put(time.Hour)
+	if _, said := c.want(0, "serve", "--once"); !strings.Contains(said, "1 run made") {
+		t.Errorf("an hour later: %s", said)
+	}
+}
+
 const sleeps = "run: exec sleep 20\ntimeout: 25s\ngrace: 1s\ndeadline: 30s\n"
 
 func TestSweepEndsOrphans(t *testing.T) {

@@ -180,8 +180,20 @@ func (a *app) psJobs(ctx context.Context, output string) error {
 	if err := a.jobList().show(a, output, allOf(rows)); err != nil {
 		return err
 	}
+	a.aheadOf(recs)
 	a.unkept(h, output, slices.ContainsFunc(recs, due))
 	return nil
+}
+
+// aheadOf names the jobs whose slots to come are recorded already, by a clock that was ahead.
+func (a *app) aheadOf(recs []store.Job) {
+	for _, rec := range recs {
+		if !due(rec) || rec.Cursor.Sub(a.now()) < time.Minute {
+			continue
+		}
+		a.warn("the clock was ahead: the slots of job %s up to %s are recorded already and do not come again", rec.Name, instant(rec.Cursor))
+		a.say("hint: dayfly rm %s, and apply its file again: it starts afresh from now", rec.Name)
+	}
 }
 
 func known(ctx context.Context, s store.Store, rec store.Job) (knownJob, error) {
