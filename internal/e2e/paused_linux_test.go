@@ -67,7 +67,7 @@ func TestPausedLauncherReal(t *testing.T) {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			h, w := newHome(t), newWitness(t)
-			path := h.job("late", "run: |\n  #!/bin/bash\n  "+w.say()+"\n  read -r go <&9; echo went\n")
+			path := h.job("late", "timeout: 1m\ngrace: 1s\nrun: |\n  #!/bin/bash\n  "+w.say()+"\n  read -r go <&9; echo went\n")
 			wait := h.pause()
 			launcher := h.start("run", path)
 			resume := wait()
