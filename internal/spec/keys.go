@@ -27,17 +27,15 @@ func SettingsKeys() []Key { return slices.Clone(settingsKeys) }
 const (
 	notHere = " not part of this build"
 
-	noEC2     = "machines on ec2 are" + notHere
-	noLimits  = "limits of CPU and memory are" + notHere
-	noArray   = "arrays of runs are" + notHere
-	noSetup   = "prepared images are" + notHere
-	noParams  = "parameters of runs are" + notHere
-	noNotify  = "notifications are" + notHere
-	noBudget  = "prices and budgets are" + notHere
-	noJitter  = "jitter is" + notHere
-	noKeep    = "removing what is old is" + notHere
-	noNetwork = "machines without a network are" + notHere
-	noStores  = "secrets from AWS are" + notHere
+	noEC2    = "machines on ec2 are" + notHere
+	noArray  = "arrays of runs are" + notHere
+	noSetup  = "prepared images are" + notHere
+	noParams = "parameters of runs are" + notHere
+	noNotify = "notifications are" + notHere
+	noBudget = "prices and budgets are" + notHere
+	noJitter = "jitter is" + notHere
+	noKeep   = "removing what is old is" + notHere
+	noStores = "secrets from AWS are" + notHere
 )
 
 // text, a mapping and the like: what a value may have to be.
@@ -83,8 +81,8 @@ var jobKeys = []Key{
 	{Path: "machine.image.name", Type: wantText, Required: true, Example: "name: debian-13-*", Doc: "The image's name or id; with newest: a pattern.", Missing: noEC2},
 	{Path: "machine.image.owner", Type: wantText, Example: "owner: amazon", Doc: "Whose image it is.", Missing: noEC2},
 	{Path: "machine.image.newest", Type: wantBool, Default: "false", Example: "newest: true", Doc: "The newest image that fits the name.", Missing: noEC2},
-	{Path: "machine.cpu", Type: wantDecimal, Example: "cpu: 2", Doc: "How many processors the machine may use.", Missing: noLimits},
-	{Path: "machine.memory", Type: wantSize, Example: "memory: 4GiB", Doc: "How much memory the machine may use.", Missing: noLimits},
+	{Path: "machine.cpu", Type: wantDecimal, Example: "cpu: 2", Doc: "How many processors the machine may use."},
+	{Path: "machine.memory", Type: wantSize, Example: "memory: 4GiB", Doc: "How much memory the machine may use."},
 	{Path: "machine.network", Type: wantText, Default: "host", Example: "network: host", Doc: "The network of a local machine: host or none."},
 	{Path: "machine.disk", Type: wantSize, Example: "disk: 40GiB", Doc: "The size of the machine's disk.", Missing: noEC2},
 	{Path: "machine.isolation", Type: wantText, Default: "best", Example: "isolation: full", Doc: "How far a local machine is kept apart from its host: best, full, partial or none. One that cannot be had is refused."},

@@ -102,7 +102,7 @@ func TestExample(t *testing.T) {
 		unserved = append(unserved, e.Path)
 	}
 	wantUnserved := []string{
-		"jitter", "machine.on", "machine.type", "machine.market", "machine.regions", "machine.image", "machine.cpu", "machine.memory",
+		"jitter", "machine.on", "machine.type", "machine.market", "machine.regions", "machine.image",
 		"machine.disk", "array", "setup", "params", "secrets.DB_PASSWORD", "notify", "budget", "keep",
 	}
 	if diff := cmp.Diff(wantUnserved, unserved); diff != "" {

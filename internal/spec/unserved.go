@@ -40,8 +40,6 @@ func (f *File) missing(path, pattern string) string {
 		return k.Missing
 	case pattern == "machine.on" && j.Machine.On != "local":
 		return "machines on " + j.Machine.On + " are" + notHere
-	case pattern == "machine.network" && j.Machine.Network == "none":
-		return noNetwork
 	case pattern == "secrets.*":
 		scheme, _, _ := strings.Cut(j.Secrets[strings.TrimPrefix(path, "secrets.")], ":")
 		if scheme == "ssm" || scheme == "secretsmanager" {
