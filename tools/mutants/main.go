@@ -10,7 +10,8 @@
 //
 // It ends with 1 when a mutant was not noticed, or when one does not apply,
 // does not build or names a test that does not exist. With -check it only
-// looks whether every patch still applies.
+// looks whether every patch still applies. With -write the table in FILE has the
+// verdicts, if all were noticed; those on others than the NAMEs stay as they were.
 package main
 
 import (
@@ -58,8 +59,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	o.mutants = flags.Args()
-	if o.write != "" && (o.check || len(o.mutants) > 0) {
-		return o, fmt.Errorf("-write needs the verdict on every mutant: leave out -check and the names")
+	if o.write != "" && o.check {
+		return o, fmt.Errorf("-write needs verdicts: leave out -check")
 	}
 	if o.jobs < 1 {
 		return o, fmt.Errorf("-jobs is %d, want at least 1", o.jobs)
@@ -162,7 +163,7 @@ func (s *session) run(mutants []mutant, stderr io.Writer) int {
 		return 1
 	}
 	if s.write != "" {
-		if err := renewTable(s.write, results); err != nil {
+		if err := renewTable(s.write, results, names(filepath.Join(s.root, "mutants"))); err != nil {
 			fmt.Fprintf(stderr, "error: %v\n", err)
 			return 1
 		}

@@ -298,11 +298,18 @@ func TestWritesTheTable(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 	})
-	t.Run("nor from a part of the mutants", func(t *testing.T) {
+	t.Run("of some, beside what is known of others", func(t *testing.T) {
 		t.Parallel()
-		dir := project(t, map[string]string{"minus": patch("a - b", "TestAdd")})
-		if code, _ := runIn(t, dir, "-write", page(dir, frame), "minus"); code != 2 {
-			t.Errorf("exit code %d", code)
+		dir := project(t, map[string]string{"minus": patch("a - b", "TestAdd"), "times": patch("a * b", "TestAdd"), "new": patch("a / b", "TestAdd")})
+		path := page(dir, "before\n"+tableBegin+"\n| R1 | gone | x | `y` |\n| R0 | times | x | `y` |\n| R1 | minus | x | `y` |\n"+tableEnd+"\nafter\n")
+		if code, _ := runIn(t, dir, "-write", path, "minus"); code != 0 {
+			t.Fatalf("exit code %d", code)
+		}
+		want := "2 of 3 mutants, every one of them caught.\n\n| promise | mutant | what it breaks | caught by |\n|---|---|---|---|\n" +
+			"| R0 | times | x | `y` |\n" +
+			"| R1 | minus | sums \\| differences | `go test . -run '^TestAdd$' -count=1` |\n" + tableEnd
+		if got := read(path); !strings.Contains(got, want) {
+			t.Errorf("got:\n%s\nwant in it:\n%s", got, want)
 		}
 	})
 }

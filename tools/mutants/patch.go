@@ -26,6 +26,15 @@ type mutant struct {
 	tests   []string
 }
 
+// names are those of all patches in a directory that readMutants has read.
+func names(dir string) []string {
+	paths, _ := filepath.Glob(filepath.Join(dir, "*.patch")) // the pattern is right
+	for i, path := range paths {
+		paths[i] = strings.TrimSuffix(filepath.Base(path), ".patch")
+	}
+	return paths
+}
+
 // readMutants reads the patches of dir whose names are in only, or all of them
 // when only is empty. It reports everything that is wrong with their headers.
 func readMutants(dir string, only []string) ([]mutant, error) {
