@@ -206,7 +206,12 @@ func (a *app) serveOnce(ctx context.Context, h *home, loop *reconcile.Reconciler
 			break
 		}
 	}
-	_, sweepErr := loop.Sweep(ctx, false)
+	found, sweepErr := loop.Sweep(ctx, false)
+	for _, f := range found {
+		if f.Action == "ended" {
+			a.warn("ended %s: an orphan, %s", f.Machine.ID, f.Why)
+		}
+	}
 	a.say("%s made, %s missed, %s launched, %d ended; %s under way.", plural(all.Inserted, "run"), plural(all.Missed, "slot"),
 		plural(all.Launched, "machine"), all.Ended, plural(all.Active, "run"))
 	return errors.Join(reapErr, sweepErr)

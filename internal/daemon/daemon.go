@@ -210,7 +210,11 @@ func (d *Daemon) sweeps(ctx context.Context) {
 	every(ctx, reconcile.SweepEvery, func() {
 		found, err := d.Loop.Sweep(ctx, false)
 		for _, f := range found {
-			d.Log.Info("sweep", "machine", f.Machine.ID, "run", f.Machine.Tags.Run, "action", f.Action, "why", f.Why)
+			level := slog.LevelInfo
+			if f.Action == "ended" {
+				level = slog.LevelWarn
+			}
+			d.Log.Log(ctx, level, "sweep: an orphan", "machine", f.Machine.ID, "run", f.Machine.Tags.Run, "action", f.Action, "why", f.Why)
 		}
 		if ctx.Err() != nil {
 			return

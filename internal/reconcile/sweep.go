@@ -89,7 +89,6 @@ func (r *Reconciler) judge(ctx context.Context, prov machine.Provider, m dayfly.
 			return f, fmt.Errorf("end it: %w", err)
 		}
 		f.Action = "ended"
-		r.Log.Warn("ended an orphan", "machine", m.ID, "run", m.Tags.Run, "why", why)
 		return f, nil
 	}
 	if f.Action = "suspect"; dryRun {
