@@ -64,7 +64,7 @@ func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(c
 		return err
 	}
 	h.ring()
-	w.id = run.ID
+	w.id, w.own = run.ID, true
 	w.view = &checklist{w: a.err, tty: a.errTTY, marks: a.marks(), now: a.now, since: a.now()}
 	if a.errTTY {
 		w.view.usual = usual(ctx, h.store, run.Job)
@@ -85,7 +85,7 @@ func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(c
 }
 
 // makeRoom makes one bounded pass over the job's runs that are not ended, so that one whose machine is
-// gone long since does not stand in the way of the next.
+// gone long since, or that waits for somebody to launch it again, does not stand in the way of the next.
 func (a *app) makeRoom(ctx context.Context, h *home, job dayfly.JobName) error {
 	active, err := h.store.ActiveRuns(ctx, store.Scope{Job: job})
 	if err != nil {
@@ -95,7 +95,7 @@ func (a *app) makeRoom(ctx context.Context, h *home, job dayfly.JobName) error {
 		return nil
 	}
 	a.say("Looking after %s of %s first.", plural(len(active), "earlier run"), job)
-	return a.glanceOver(ctx, h, store.Scope{Job: job})
+	return a.passOver(ctx, h, reconcile.Scope{Scope: store.Scope{Job: job}})
 }
 
 // stay follows the run to its end, or until an interrupt.
@@ -156,6 +156,9 @@ func (f *attachFlags) exit(run dayfly.Run) error {
 	return &exit{code: code}
 }
 
+// unattended is what becomes of a run that goes on with neither a command nor a daemon at it.
+const unattended = "No daemon is at work here: retries and collecting wait for dayfly logs -f, the next run of the job, or dayfly serve."
+
 // interrupted says what Ctrl-C left running, what bounds it, and how to end it.
 func (a *app) interrupted(ctx context.Context, h *home, id dayfly.RunID) error {
 	a.say("Detached from run %s.", id)
@@ -165,7 +168,7 @@ func (a *app) interrupted(ctx context.Context, h *home, id dayfly.RunID) error {
 		a.say("%s", a.bounds(run))
 	}
 	if held, _ := h.daemon(); !held {
-		a.say("No daemon is at work here: retries and collecting wait for the next command or for dayfly serve.")
+		a.say("%s", unattended)
 	}
 	a.say("dayfly logs -f %s follows it, dayfly cancel %s ends it.", id, id)
 	return &exit{code: exitInterrupted}
@@ -203,7 +206,7 @@ func (a *app) detached(ctx context.Context, h *home, w *watch, f attachFlags) er
 	}
 	if !held && run.State != dayfly.Ended {
 		a.say("%s", a.bounds(run))
-		a.say("No daemon is at work here: retries and collecting wait for the next command or for dayfly serve.")
+		a.say("%s", unattended)
 	}
 	if f.output == "json" {
 		err = writeJSON(a.out, newDetail(run))

@@ -111,6 +111,10 @@ const glance = 2 * reconcile.CallFor
 // glanceOver makes one bounded pass over runs that are not ended, so that what is shown is true, unless
 // a daemon does that all the time. It never makes slots into runs.
 func (a *app) glanceOver(ctx context.Context, h *home, scope store.Scope) error {
+	return a.passOver(ctx, h, reconcile.Scope{Scope: scope, Glance: true})
+}
+
+func (a *app) passOver(ctx context.Context, h *home, scope reconcile.Scope) error {
 	held, err := h.daemon()
 	if err != nil || held {
 		return err
@@ -121,7 +125,7 @@ func (a *app) glanceOver(ctx context.Context, h *home, scope store.Scope) error 
 	}
 	bounded, cancel := context.WithTimeout(ctx, glance)
 	defer cancel()
-	sum, err := loop.Pass(bounded, reconcile.Scope{Scope: scope, Glance: true})
+	sum, err := loop.Pass(bounded, scope)
 	h.ringIf(sum)
 	if ctx.Err() != nil {
 		return ctx.Err() // an interrupt is no news about the runs

@@ -27,11 +27,12 @@ type watch struct {
 	a    *app
 	home *home
 	id   dayfly.RunID
+	own  bool // this command asked for the run
 	bell *bell.Waiter
 	view *checklist // nil: nothing is shown
 	logs *logs      // nil: no log is shown
 
-	waits    bool // for other runs, as it was seen last
+	waits    dayfly.JobName // the run's job while it waits for other runs, as it was seen last; else empty
 	badSince time.Time
 	said     string
 }
@@ -100,7 +101,9 @@ func (w *watch) turn(ctx context.Context) (g glimpse, err error) {
 	if g.run, err = w.home.store.Run(ctx, w.id); err != nil {
 		return g, fmt.Errorf("read run %s: %w", w.id, err)
 	}
-	w.waits = g.run.State == dayfly.Due && len(g.run.Attempts) == 0
+	if w.waits = ""; g.run.State == dayfly.Due && len(g.run.Attempts) == 0 {
+		w.waits = g.run.Job
+	}
 	g.machine = w.home.machineOf(ctx, g.run)
 	if w.view != nil {
 		w.view.begins(g.run, g.machine) // a job begins before its log, and ends after it
@@ -115,11 +118,11 @@ func (w *watch) turn(ctx context.Context) (g glimpse, err error) {
 }
 
 // act makes a pass over the run. While it waits, it may be for runs that nobody else sees to their end:
-// those are looked after first, as every command does that looks at them.
+// those are looked after first, and those of its job that came before it are launched.
 func (w *watch) act(ctx context.Context) (next time.Time) {
-	scopes := []reconcile.Scope{{Scope: store.Scope{Run: w.id}}}
-	if w.waits {
-		scopes = []reconcile.Scope{{Glance: true}, scopes[0]}
+	scopes := []reconcile.Scope{{Scope: store.Scope{Run: w.id}, Own: w.own}}
+	if w.waits != "" {
+		scopes = []reconcile.Scope{{Glance: true}, {Scope: store.Scope{Job: w.waits}}, scopes[0]}
 	}
 	for _, s := range scopes {
 		sum, err := w.home.loop.Pass(ctx, s)

@@ -41,6 +41,10 @@ func (p *pass) launchAll(ctx context.Context, active []dayfly.Run) ([]dayfly.Run
 			if run.State != dayfly.Launching || !verdicts[run.ID].launch {
 				return run, nil
 			}
+			if !p.begins() { // what is begun is stored; the next pass asks for the machine
+				p.soon(p.now())
+				return run, nil
+			}
 			return p.advance(ctx, run)
 		})
 		errs = append(errs, err)
@@ -82,6 +86,10 @@ func (p *pass) beginSome(ctx context.Context, active []dayfly.Run, decided map[d
 		if !ok {
 			return run, nil
 		}
+		if !p.begins() {
+			p.soon(p.now())
+			return run, nil
+		}
 		return p.obey(ctx, run, v)
 	})
 	return now, begun, errors.Join(err, err2)
@@ -119,13 +127,9 @@ func inFlight(runs []dayfly.Run) (n int) {
 }
 
 // admitAll gives a verdict on each of this pass's runs that are ready. A job that cannot be read is an
-// error, and does not stop the others.
+// error, and does not stop the others. Where there is a limit of machines, the earliest slots come first,
+// whatever their job.
 func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run) (map[dayfly.RunID]verdict, error) {
-	total := inFlight(others)
-	in := map[dayfly.RunID]bool{}
-	for _, r := range active {
-		in[r.ID] = true
-	}
 	byJob := map[dayfly.JobName][]dayfly.Run{}
 	for _, r := range others {
 		byJob[r.Job] = append(byJob[r.Job], r)
@@ -133,22 +137,37 @@ func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run) (map[d
 	verdicts := map[dayfly.RunID]verdict{}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(byJob)) {
-		runs := byJob[name]
 		policy := func(version string) (dayfly.Job, error) { return p.version(ctx, version) }
-		vs, err := admit(runs, policy, total, p.Machines, p.now())
+		vs, err := admit(byJob[name], policy, p.now())
 		if err != nil {
 			errs = append(errs, fmt.Errorf("job %s: %w", name, err))
 		}
-		for id, v := range vs {
-			if v.launch {
-				total++
-			}
-			if in[id] {
-				verdicts[id] = v
-			}
-		}
+		maps.Copy(verdicts, vs)
+	}
+	// A run that is not this pass's may have nobody who launches it: it takes no room before it does.
+	in := map[dayfly.RunID]bool{}
+	for _, r := range active {
+		in[r.ID] = true
+	}
+	maps.DeleteFunc(verdicts, func(id dayfly.RunID, _ verdict) bool { return !in[id] })
+	if p.Machines > 0 {
+		bound(verdicts, others, p.Machines)
 	}
 	return verdicts, errors.Join(errs...)
+}
+
+// bound lets only so many launch that there are no more machines than the limit, the earliest slots first.
+func bound(verdicts map[dayfly.RunID]verdict, runs []dayfly.Run, limit int) {
+	room := limit - inFlight(runs)
+	for _, r := range slices.SortedFunc(slices.Values(runs), inOrder) {
+		if !verdicts[r.ID].launch {
+			continue
+		}
+		if room <= 0 {
+			verdicts[r.ID] = verdict{wait: fmt.Sprintf("the limit of %d machines in all", limit)}
+		}
+		room--
+	}
 }
 
 // obey does what was decided of a due run.
@@ -184,6 +203,9 @@ func (p *pass) unlessElse(run dayfly.Run, err error) (dayfly.Run, error) {
 // begin stores a new attempt: from here on the run may have a machine.
 func (p *pass) begin(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 	job, err := p.version(ctx, run.Version)
+	if err == nil {
+		err = p.able(job)
+	}
 	if err != nil {
 		return run, err
 	}
@@ -272,11 +294,8 @@ func (p *pass) ask(ctx context.Context, run dayfly.Run) (dayfly.Machine, error) 
 	if err != nil {
 		return dayfly.Machine{}, err
 	}
-	spec.Secrets = make(map[string]string, len(job.Secrets))
-	for name, ref := range job.Secrets {
-		if spec.Secrets[name], err = p.Secret(ref); err != nil {
-			return dayfly.Machine{}, &machine.ConfigError{Problem: fmt.Sprintf("secret %s: %v", name, err), Err: err}
-		}
+	if spec.Secrets, err = p.secrets(job); err != nil {
+		return dayfly.Machine{}, &machine.ConfigError{Problem: err.Error(), Err: err}
 	}
 	task, err := json.Marshal(spec.Task)
 	if err != nil {
@@ -291,6 +310,30 @@ func (p *pass) ask(ctx context.Context, run dayfly.Run) (dayfly.Machine, error) 
 	return prov.Launch(call, spec)
 }
 
+// secrets resolves what the job names.
+func (p *pass) secrets(job dayfly.Job) (map[string]string, error) {
+	values := make(map[string]string, len(job.Secrets))
+	for name, ref := range job.Secrets {
+		value, err := p.Secret(ref)
+		if err != nil {
+			return nil, fmt.Errorf("secret %s: %w", name, err)
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
+// able says why this pass must leave the launch to whoever asked for the run: it has not what the run needs.
+func (p *pass) able(job dayfly.Job) error {
+	if p.scope.answers() {
+		return nil // then that is the run's answer
+	}
+	if _, err := p.secrets(job); err != nil {
+		return fmt.Errorf("not launched from here: %w", err)
+	}
+	return nil
+}
+
 // verdict is what becomes of a due run that is ready.
 type verdict struct {
 	launch  bool
@@ -299,9 +342,8 @@ type verdict struct {
 	replace []dayfly.RunID // whom it cancels first
 }
 
-// admit decides which of a job's due runs may launch, given all active runs of the job, the machines
-// there are in all, and how many there may be. It is pure.
-func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), total, limit int, now time.Time) (map[dayfly.RunID]verdict, error) {
+// admit decides which of a job's due runs may launch, given all active runs of the job. It is pure.
+func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), now time.Time) (map[dayfly.RunID]verdict, error) {
 	runs = slices.SortedFunc(slices.Values(runs), inOrder)
 	machines := inFlight(runs)
 	ahead := map[dayfly.Shard]*queue{} // of the shard, before the run in question
@@ -332,11 +374,8 @@ func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), t
 		case !v.launch || !ready(r, now):
 		case job.Limit.Machines > 0 && machines >= job.Limit.Machines:
 			v = verdict{wait: fmt.Sprintf("the job's limit of %d machines", job.Limit.Machines)}
-		case limit > 0 && total >= limit:
-			v = verdict{wait: fmt.Sprintf("the limit of %d machines in all", limit)}
 		default:
 			machines++
-			total++
 		}
 		if ready(r, now) {
 			verdicts[r.ID] = v
@@ -348,9 +387,9 @@ func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), t
 	return verdicts, errors.Join(errs...)
 }
 
-// inOrder is the order in which runs of a job come: by slot, then n.
+// inOrder is the order in which runs come: by slot first.
 func inOrder(a, b dayfly.Run) int {
-	return cmp.Or(a.Slot.Compare(b.Slot), cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.N, b.N))
+	return cmp.Or(a.Slot.Compare(b.Slot), cmp.Compare(a.Job, b.Job), cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.N, b.N))
 }
 
 // begun tells whether a run has asked for a machine at least once.
@@ -383,11 +422,11 @@ func (q *queue) admit(o dayfly.Overlap, r dayfly.Run) verdict {
 	first := q.runs[0]
 	switch {
 	case late:
-		return verdict{wait: fmt.Sprintf("caught-up runs come one after another: %s is active", first.ID)}
+		return verdict{wait: "caught-up runs come one after another"}
 	case o == dayfly.OverlapQueue && q.waiting >= dayfly.QueueLimit:
 		return verdict{skip: fmt.Sprintf("%d runs wait already", q.waiting)}
 	case o == dayfly.OverlapQueue:
-		return verdict{wait: fmt.Sprintf("%s is active", first.ID)}
+		return verdict{wait: "an earlier run of the job is active"} // it names none: that would be stored again after each
 	case o == dayfly.OverlapReplace:
 		v := verdict{wait: fmt.Sprintf("%s is being replaced", first.ID)}
 		for _, a := range q.runs {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,89 @@ func TestLaunches(t *testing.T) {
 		}
 		want(t, "machines", len(w.provider.Alive()), 1)
 		want(t, "run of the bad one", w.run(queued).State, dayfly.Due)
+	})
+	t.Run("of the earliest slots, whatever their job, where machines are few", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t, func(_ *world, c *reconcile.Config) { c.Machines = 1 })
+		first := w.request(job("z"))
+		w.now = w.now.Add(time.Second)
+		second := w.request(job("a"))
+		w.pass()
+		want(t, "state of the first", w.run(first).State, dayfly.Running)
+		want(t, "state of the second", w.run(second).State, dayfly.Due)
+		want(t, "reason", w.run(second).Reason, "the limit of 1 machines in all")
+		want(t, "outcome", w.until(second, dayfly.Ended).Outcome, dayfly.Succeeded)
+	})
+	t.Run("past a run that nobody launches", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t, func(_ *world, c *reconcile.Config) { c.Machines = 1 })
+		w.request(job("left"))
+		w.now = w.now.Add(time.Second)
+		id := w.request(job("pi"))
+		if _, err := w.Pass(t.Context(), reconcile.Scope{Scope: store.Scope{Run: id}, Own: true}); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "state", w.run(id).State, dayfly.Running)
+	})
+	t.Run("begin no more after the pass's time, and the next one goes on", func(t *testing.T) {
+		t.Parallel()
+		const jobs = 20
+		w := setup(t)
+		for i := range jobs {
+			w.request(job(dayfly.JobName(fmt.Sprintf("job-%d", i))))
+		}
+		w.fault = func(op string, after bool) error {
+			if op == "launch" && !after { // it takes its time
+				w.now = w.now.Add(2 * time.Second)
+			}
+			return nil
+		}
+		began := w.now
+		w.pass()
+		if took := w.now.Sub(began); took > reconcile.ActFor+2*time.Second {
+			t.Errorf("a pass took %s", took)
+		}
+		for range jobs {
+			w.pass()
+		}
+		want(t, "machines", w.provider.Launched(), jobs)
+	})
+	t.Run("are left to who has the secrets", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		w.secret = func(string) (string, error) { return "known here", nil }
+		id := w.request(job("pi", func(j *dayfly.Job) { j.Secrets = map[string]string{"PASS": "env:P"} }))
+		c := w.Config
+		c.Secret = func(string) (string, error) { return "", errors.New("P is not set") }
+		other, err := reconcile.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		follow := func() {
+			t.Helper()
+			_, err := other.Pass(t.Context(), reconcile.Scope{Scope: store.Scope{Run: id}})
+			if err == nil || !strings.Contains(err.Error(), "not launched from here: secret PASS: P is not set") {
+				t.Errorf("who follows it says %v", err)
+			}
+		}
+		follow()
+		want(t, "attempts", len(w.run(id).Attempts), 0)
+		w.fault = func(op string, after bool) error {
+			if op == "launch" && after {
+				return errors.New("the reply is lost")
+			}
+			return nil
+		}
+		own := reconcile.Scope{Scope: store.Scope{Run: id}, Own: true}
+		_, _ = w.Pass(t.Context(), own)
+		w.fault = nil
+		want(t, "state", w.run(id).State, dayfly.Launching)
+		w.now = w.now.Add(2 * time.Second)
+		w.partial = true // the machine is not seen
+		follow()
+		want(t, "state", w.run(id).State, dayfly.Launching)
+		w.partial = false
+		want(t, "outcome", w.until(id, dayfly.Ended).Outcome, dayfly.Succeeded)
 	})
 	t.Run("wait while another process launches", func(t *testing.T) {
 		t.Parallel()

@@ -14,7 +14,7 @@ import (
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
-// Config is what a Reconciler works with. Everything but Machines is required.
+// Config is what a Reconciler works with. Settle, Machines and Parallel may be left out.
 type Config struct {
 	Installation string
 	Store        store.Store
@@ -55,8 +55,13 @@ const (
 type Scope struct {
 	store.Scope
 	Slots  bool // make due slots into runs; only a scheduler does
-	Glance bool // launch nothing: a command that only looks has no secrets, and nobody who stays
+	Glance bool // launch nothing: a command that only looks has nobody who stays
+	Own    bool // whoever makes the pass asked for these runs: a secret that it cannot resolve refuses them
 }
+
+// answers tells whether it is this pass that says what a run is refused for. Another process may have
+// the secrets that this one has not.
+func (s Scope) answers() bool { return s.Slots || s.Own }
 
 // Summary is what a pass did.
 type Summary struct {
@@ -286,6 +291,9 @@ func (p *pass) advance(ctx context.Context, run dayfly.Run) (dayfly.Run, error) 
 		case Launch:
 			if p.scope.Glance {
 				return run, nil
+			}
+			if err := p.able(job); err != nil {
+				return run, err
 			}
 			run, err = p.launch(ctx, run)
 			if err == nil && run.State != dayfly.Stopping { // the listing is older than the launch

@@ -339,7 +339,7 @@ func TestLaunch(t *testing.T) {
 		w.fault = func(op string, after bool) error {
 			if op == "launch" && !after { // our call is on its way when somebody else gets a no
 				w.fault = nil
-				if _, err := r.Pass(t.Context(), reconcile.Scope{}); err != nil {
+				if _, err := r.Pass(t.Context(), reconcile.Scope{Slots: true}); err != nil {
 					t.Error(err)
 				}
 			}
