@@ -69,14 +69,21 @@ func TestUnattendedReal(t *testing.T) {
 		first := h.start("run", long)
 		await(t, time.Minute, "the first has begun", func() bool { return len(w.words()) == 1 })
 		second := h.start("run", long)
-		await(t, time.Minute, "the second waits", func() bool {
-			return slices.ContainsFunc(h.history(), func(r record) bool { return r.State == "due" && r.Reason != "" })
-		})
+		waiting := func() (n int) {
+			for _, r := range h.history() {
+				if r.State == "due" && r.Reason != "" {
+					n++
+				}
+			}
+			return n
+		}
+		await(t, time.Minute, "the second waits", func() bool { return waiting() == 1 })
 		for _, c := range []*os.Process{second.Process, first.Process} {
 			_ = c.Signal(unix.SIGINT) // detaches
 		}
 		_, _ = second.Wait(), first.Wait()
 		third := h.start("run", long)
+		await(t, time.Minute, "the third waits", func() bool { return waiting() == 2 })
 		for i := range 3 {
 			await(t, time.Minute, "the next has begun", func() bool { return len(w.words()) == i+1 })
 			fmt.Fprintln(w.words()[i].conn, "go")
