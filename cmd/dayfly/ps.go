@@ -192,7 +192,7 @@ func (a *app) aheadOf(recs []store.Job) {
 			continue
 		}
 		a.warn("the clock was ahead: the slots of job %s up to %s are recorded already and do not come again", rec.Name, instant(rec.Cursor))
-		a.say("hint: dayfly rm %s, and apply its file again: it starts afresh from now", rec.Name)
+		a.say("hint: dayfly run %s runs it by hand; under another name its slots begin now", rec.Name)
 	}
 }
 

@@ -61,7 +61,7 @@ type plan struct {
 func planSlots(j dayfly.Job, version string, set slots, cursor, now time.Time, taken []time.Time, room int, closing bool) plan {
 	p := plan{cursor: now}
 	from := runFrom(j.CatchUp, set, cursor, now)
-	p.miss(j, version, set, cursor, from, now, taken)
+	p.miss(j, version, set, cursor, from, now, taken, "")
 	for at := from.Add(-time.Nanosecond); ; {
 		slot, ok := set.Next(later(at, cursor))
 		if !ok || slot.After(now) {
@@ -69,8 +69,10 @@ func planSlots(j dayfly.Job, version string, set slots, cursor, now time.Time, t
 		}
 		caughtUp := now.Sub(slot) > dayfly.OnTime
 		if caughtUp && room <= 0 && closing {
-			p.missSegment(j, version, set, slot.Add(-time.Nanosecond), now, now, "it still waited to be caught up when its job was changed")
-			return p
+			onTime := now.Add(-dayfly.OnTime)
+			p.miss(j, version, set, slot.Add(-time.Nanosecond), onTime, now, taken, "it still waited to be caught up when its job was changed")
+			at = onTime.Add(-time.Nanosecond)
+			continue
 		}
 		if caughtUp && room <= 0 {
 			p.cursor, p.full = slot.Add(-time.Nanosecond), true
@@ -101,8 +103,9 @@ func runFrom(c dayfly.CatchUp, set slots, cursor, now time.Time) time.Time {
 	return onTime
 }
 
-// miss records the slots in (cursor, from) as missed: many in a row as one range, few by a run each.
-func (p *plan) miss(j dayfly.Job, version string, set slots, cursor, from, now time.Time, taken []time.Time) {
+// miss records the slots in (cursor, from) as missed, taken ones apart: many in a row as one range, few by
+// a run each. Without a reason it is that they were found late.
+func (p *plan) miss(j dayfly.Job, version string, set slots, cursor, from, now time.Time, taken []time.Time, reason string) {
 	begin := cursor
 	for _, cut := range append(slices.Clone(taken), from) {
 		upTo := cut.Add(-time.Nanosecond)
@@ -110,7 +113,7 @@ func (p *plan) miss(j dayfly.Job, version string, set slots, cursor, from, now t
 			upTo = from.Add(-time.Nanosecond)
 		}
 		if upTo.After(begin) {
-			p.missSegment(j, version, set, begin, upTo, now, "")
+			p.missSegment(j, version, set, begin, upTo, now, reason)
 		}
 		if begin = later(begin, cut); !begin.Before(from) {
 			return
@@ -162,14 +165,12 @@ func (p *pass) due(ctx context.Context) ([]dayfly.Run, error) {
 		if err != nil {
 			return made, errors.Join(append(errs, fmt.Errorf("read the jobs that are due: %w", err))...)
 		}
-		moved := 0
 		runs, advanced, err := p.cover(ctx, jobs)
 		made = append(made, runs...)
-		moved += advanced
 		if err != nil {
 			errs = append(errs, err)
 		}
-		if len(jobs) < dueAtOnce || moved == 0 {
+		if len(jobs) < dueAtOnce || advanced == 0 {
 			break
 		}
 	}
@@ -240,9 +241,7 @@ func (p *pass) planJob(ctx context.Context, rec *store.Job) (plan, *schedule.Set
 		return plan{}, nil, fmt.Errorf("read range records: %w", err)
 	}
 	for _, r := range ranges {
-		if r.Count > 0 {
-			rec.Cursor = later(rec.Cursor, r.To)
-		}
+		rec.Cursor = later(rec.Cursor, r.To)
 	}
 	var taken []time.Time
 	room := backlog

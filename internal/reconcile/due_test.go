@@ -3,9 +3,12 @@ package reconcile_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
@@ -55,7 +58,7 @@ func TestPlan(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			now := monday.Add(30 * time.Second)
-			ranges, runs, upTo, full := reconcile.Plan(job("j", at(c.expr), catchUp(c.policy, c.within)), now.Add(-c.down), now, nil, c.room)
+			ranges, runs, upTo, full := reconcile.Plan(job("j", at(c.expr), catchUp(c.policy, c.within)), now.Add(-c.down), now, nil, c.room, false)
 			want(t, "slots", covers(ranges, runs), c.want)
 			want(t, "full", full, c.room == 3)
 			if full {
@@ -69,7 +72,7 @@ func TestPlan(t *testing.T) {
 		t.Parallel()
 		now := monday.Add(30 * time.Second)
 		taken := []time.Time{monday.Add(-30 * time.Minute), monday.Add(-10 * time.Minute)}
-		ranges, runs, _, _ := reconcile.Plan(job("j", at("* * * * *")), now.Add(-time.Hour), now, taken, 100)
+		ranges, runs, _, _ := reconcile.Plan(job("j", at("* * * * *")), now.Add(-time.Hour), now, taken, 100, false)
 		want(t, "slots", covers(ranges, runs), "[29][19]mmmmmmmmmr")
 		want(t, "end of the first", ranges[0].To, monday.Add(-31*time.Minute))
 		want(t, "begin of the second", ranges[1].From, monday.Add(-29*time.Minute))
@@ -77,9 +80,53 @@ func TestPlan(t *testing.T) {
 	t.Run("every shard has its run", func(t *testing.T) {
 		t.Parallel()
 		j := job("j", at("* * * * *"), func(j *dayfly.Job) { j.Array = &dayfly.Array{Size: 3} })
-		_, runs, _, _ := reconcile.Plan(j, monday.Add(-time.Second), monday, nil, 100)
+		_, runs, _, _ := reconcile.Plan(j, monday.Add(-time.Second), monday, nil, 100, false)
 		want(t, "slots", covers(nil, runs), "rrr")
 		want(t, "id", runs[2].ID, "j-20261123T000000Z.i2")
+	})
+}
+
+// TestPlanCoversOnce: whatever has a run already, however little room there is, and whether the job changes or not,
+// each slot up to the plan's cursor is covered once, and what is on time runs.
+func TestPlanCoversOnce(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		now := monday.Add(time.Duration(rapid.IntRange(0, 119).Draw(t, "seconds")) * time.Second)
+		down := rapid.IntRange(1, 300).Draw(t, "minutes down")
+		cursor := now.Add(-time.Duration(down) * time.Minute)
+		var had []time.Time
+		seen := map[time.Time]int{}
+		for m := range down {
+			if slot := cursor.Truncate(time.Minute).Add(time.Duration(m+1) * time.Minute); !slot.After(now) && rapid.IntRange(0, 3).Draw(t, "has a run") == 0 {
+				had = append(had, slot)
+				seen[slot]++
+			}
+		}
+		policy := rapid.SampledFrom([]dayfly.CatchUpPolicy{dayfly.CatchUpNone, dayfly.CatchUpLast, dayfly.CatchUpAll}).Draw(t, "policy")
+		j := job("j", at("* * * * *"), catchUp(policy, time.Duration(rapid.IntRange(0, 300).Draw(t, "within"))*time.Minute))
+		closing := rapid.Bool().Draw(t, "closing")
+		ranges, runs, upTo, full := reconcile.Plan(j, cursor, now, had, rapid.IntRange(0, 20).Draw(t, "room"), closing)
+		if !full && !upTo.Equal(now) || full && closing {
+			t.Fatalf("full %v, closing %v, cursor %s", full, closing, upTo)
+		}
+		for _, r := range runs {
+			if !slices.ContainsFunc(had, r.Slot.Equal) { // the insert leaves what is there
+				seen[r.Slot]++
+			}
+			if late := now.Sub(r.Slot); late <= dayfly.OnTime && r.State != dayfly.Due {
+				t.Errorf("slot %s is on time and %s", r.Slot, r.Outcome)
+			}
+		}
+		for _, r := range ranges {
+			for slot := r.From; !slot.After(r.To); slot = slot.Add(time.Minute) {
+				seen[slot]++
+			}
+		}
+		for slot := cursor.Truncate(time.Minute).Add(time.Minute); !slot.After(upTo); slot = slot.Add(time.Minute) {
+			if seen[slot] != 1 {
+				t.Errorf("slot %s has %d records", slot, seen[slot])
+			}
+		}
 	})
 }
 
@@ -299,30 +346,6 @@ func TestApply(t *testing.T) {
 			w.apply(edited)
 			w.exactlyOnce("j", monday, w.now)
 		}
-	})
-	t.Run("a job that is started afresh after a clock that was ahead has its slots", func(t *testing.T) {
-		t.Parallel()
-		w := setup(t)
-		w.apply(job("j", at("* * * * *")))
-		w.now = monday.AddDate(1, 0, 0) // a range record covers the year
-		w.pass()
-		w.now = monday.Add(30 * time.Second)
-		if err := w.Remove(t.Context(), "j"); err != nil {
-			t.Fatal(err)
-		}
-		want(t, "change", w.apply(job("j", at("* * * * *"))), reconcile.Added)
-		for range 3 {
-			w.now = w.now.Add(time.Minute)
-			w.pass()
-		}
-		for _, slot := range []string{"000100", "000200", "000300"} {
-			want(t, "run of "+slot, w.run(dayfly.RunID("j-20261123T"+slot+"Z")).Trigger, dayfly.TriggerSchedule)
-		}
-		ranges, err := w.store.Ranges(t.Context(), "j", time.Time{})
-		if err != nil || len(ranges) != 1 {
-			t.Fatalf("ranges %+v (%v)", ranges, err)
-		}
-		want(t, "slots that the range still covers", ranges[0].Count, 0)
 	})
 	t.Run("a clock that steps back repeats nothing", func(t *testing.T) {
 		t.Parallel()

@@ -120,9 +120,6 @@ func (r *Reconciler) Apply(ctx context.Context, job dayfly.Job, source string) (
 	if err := r.Store.PutVersion(ctx, job); err != nil {
 		return "", fmt.Errorf("store job %s: %w", job.Name, err)
 	}
-	if err := r.takeBack(ctx, job.Name, set); err != nil {
-		return "", err
-	}
 	version := job.Version()
 	return r.change(ctx, job.Name, func(rec *store.Job, now time.Time) Change {
 		done := Changed
@@ -141,34 +138,6 @@ func (r *Reconciler) Apply(ctx context.Context, job dayfly.Job, source string) (
 		}
 		return done
 	})
-}
-
-// takeBack lets a job that is applied afresh have the slots to come, where range records of a clock that
-// was ahead cover them already: what such a record says of slots after now is taken back.
-func (r *Reconciler) takeBack(ctx context.Context, name dayfly.JobName, set slots) error {
-	if _, err := r.Store.Job(ctx, name); !errors.Is(err, store.ErrNotFound) {
-		return err // a job that goes on keeps what was recorded
-	}
-	now := r.Now().UTC()
-	ranges, err := r.Store.Ranges(ctx, name, now)
-	if err != nil {
-		return fmt.Errorf("read range records of job %s: %w", name, err)
-	}
-	for _, rec := range ranges {
-		if !rec.To.After(now) || rec.Count == 0 {
-			continue
-		}
-		last, ok := set.Prev(now)
-		if rec.Count = set.Count(rec.From.Add(-time.Nanosecond), now); rec.Count == 0 || !ok {
-			last = rec.From
-		}
-		rec.To = last.UTC()
-		rec.Reason += "; the clock was ahead: what lay after " + now.Format(time.RFC3339) + " was taken back"
-		if err := r.Store.PutRange(ctx, rec); err != nil {
-			return fmt.Errorf("store a range record of job %s: %w", name, err)
-		}
-	}
-	return nil
 }
 
 // Pause stops a job from making slots, with the reason. Slots up to now are covered first.
