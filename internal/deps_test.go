@@ -9,7 +9,7 @@ package internal
 // for everything below it.
 var layers = [][]string{
 	{"dayfly"},
-	{"internal/schedule", "internal/archive", "internal/bell", "internal/term", "internal/agent/redact"},
+	{"internal/schedule", "internal/archive", "internal/bell", "internal/term", "internal/durable", "internal/agent/redact"},
 	{"internal/spec", "internal/agent/joblog"},
 	{"internal/store", "internal/machine", "internal/bucket"}, // the ports
 	{
@@ -46,6 +46,7 @@ var edges = []edge{
 	{"internal/machine", "dayfly", ""},
 	{"internal/store/sqlite", "dayfly", ""},
 	{"internal/store/sqlite", "internal/store", ""},
+	{"internal/store/sqlite", "internal/durable", "what it acknowledges must not hang on a directory that is not synced"},
 	{"internal/store/objects", "dayfly", ""},
 	{"internal/store/objects", "internal/store", ""},
 	{"internal/store/objects", "internal/bucket", "the records lie in a bucket: it serves one port over another"},
@@ -56,6 +57,8 @@ var edges = []edge{
 	{"internal/machine/fake", "dayfly", ""},
 	{"internal/machine/fake", "internal/machine", ""},
 	{"internal/bucket/dir", "internal/bucket", ""},
+	{"internal/bucket/dir", "internal/durable", "the same"},
+	{"internal/machine/local", "internal/durable", "what was started must not be forgotten at a power cut"},
 	{"internal/bucket/mem", "internal/bucket", ""},
 	{"internal/reconcile", "dayfly", ""},
 	{"internal/reconcile", "internal/schedule", ""},
@@ -75,6 +78,7 @@ var edges = []edge{
 	{"cmd/dayfly", "internal/archive", ""},
 	{"cmd/dayfly", "internal/bell", ""},
 	{"cmd/dayfly", "internal/term", ""},
+	{"cmd/dayfly", "internal/durable", ""},
 	{"cmd/dayfly", "internal/spec", ""},
 	{"cmd/dayfly", "internal/store", ""},
 	{"cmd/dayfly", "internal/machine", ""},

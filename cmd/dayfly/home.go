@@ -22,6 +22,7 @@ import (
 	"github.com/dayfly-io/dayfly/internal/bell"
 	"github.com/dayfly-io/dayfly/internal/bucket/dir"
 	"github.com/dayfly-io/dayfly/internal/daemon"
+	"github.com/dayfly-io/dayfly/internal/durable"
 	"github.com/dayfly-io/dayfly/internal/machine"
 	"github.com/dayfly-io/dayfly/internal/machine/local"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
@@ -88,7 +89,7 @@ const settingsFile = "dayfly.yaml"
 
 // openHome makes the directory and its settings if they are missing, and reads them.
 func openHome(where string) (*home, error) {
-	if err := os.MkdirAll(where, 0o700); err != nil {
+	if err := durable.MkdirAll(where, 0o700, nil); err != nil {
 		return nil, misplaced(fmt.Errorf("make the data directory: %w", err), "name another directory: --data DIR or DAYFLY_DATA")
 	}
 	h := &home{dir: where}
@@ -183,6 +184,10 @@ func nameInstallation(where, path string) (spec.Settings, error) {
 	settings, text, err := readSettings(path)
 	if err != nil || settings.Installation != "" {
 		return settings, err
+	}
+	// Whoever made the directory may have been killed before it was durable, and all the rest hangs on that.
+	if err := durable.Sync(filepath.Dir(where), nil); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return settings, fmt.Errorf("sync the directory above: %w", err)
 	}
 	settings.Installation = rand.Text()
 	if len(text) == 0 {

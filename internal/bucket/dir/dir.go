@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/dayfly-io/dayfly/internal/bucket"
+	"github.com/dayfly-io/dayfly/internal/durable"
 )
 
 const (
@@ -51,7 +52,7 @@ var _ bucket.Bucket = (*Bucket)(nil)
 func Open(dir string) (*Bucket, error) { return open(dir, (*os.File).Sync) }
 
 func open(dir string, sync func(*os.File) error) (*Bucket, error) {
-	if err := makeAll(dir, sync); err != nil {
+	if err := durable.MkdirAll(dir, dirMode, sync); err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", dir, err)
 	}
 	root, err := os.OpenRoot(dir)
@@ -163,7 +164,7 @@ func (b *Bucket) Stat(ctx context.Context, key string) (bucket.Info, error) {
 }
 
 func (b *Bucket) stat(ctx context.Context, key string) (bucket.Info, error) {
-	if err := cmpErr(bucket.CheckKey(key), ctx.Err()); err != nil {
+	if err := firstErr(bucket.CheckKey(key), ctx.Err()); err != nil {
 		return bucket.Info{}, err
 	}
 	info, err := b.root.Lstat(key)
@@ -198,8 +199,8 @@ func absent(err error) error {
 	return err
 }
 
-// cmpErr is the first error there is.
-func cmpErr(errs ...error) error {
+// firstErr is the first error there is.
+func firstErr(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
 			return err

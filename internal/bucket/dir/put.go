@@ -10,8 +10,6 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -30,7 +28,7 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, c bucket.Cond
 }
 
 func (b *Bucket) put(ctx context.Context, key string, r io.Reader, c bucket.Condition) (bucket.Info, error) {
-	if err := cmpErr(bucket.CheckKey(key), ctx.Err()); err != nil {
+	if err := firstErr(bucket.CheckKey(key), ctx.Err()); err != nil {
 		return bucket.Info{}, err
 	}
 	if c.IfAbsent && c.IfMatch != "" {
@@ -48,7 +46,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, c bucket.Cond
 	err = b.place(ctx, s.name, key, c)
 	if err == nil || errors.Is(err, bucket.ErrExists) {
 		// Also what is reported as being there must be there after a power cut.
-		err = cmpErr(b.syncFolder(key), err)
+		err = firstErr(b.syncFolder(key), err)
 	}
 	return describe(key, info), err
 }
@@ -297,25 +295,4 @@ func (b *Bucket) syncDir(dir string) error {
 	}
 	defer f.Close()
 	return b.sync(f)
-}
-
-// makeAll makes a directory and those above it and syncs each where it was made.
-func makeAll(dir string, sync func(*os.File) error) error {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
-	above := filepath.Dir(dir)
-	if strings.TrimRight(dir, "/") != above {
-		if err := makeAll(above, sync); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	f, err := os.Open(above)
-	if err != nil {
-		return err
-	}
-	return errors.Join(sync(f), f.Close())
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/durable"
 	"github.com/dayfly-io/dayfly/internal/machine"
 )
 
@@ -92,7 +93,7 @@ type statusFile struct {
 // with making. Nothing is synced: the supervisor syncs what must survive a power cut before it clones.
 func (f folder) make(l launch, making string) error {
 	dir := filepath.Dir(string(f))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700, nil); err != nil {
 		return fmt.Errorf("make the machines' folder: %w", err)
 	}
 	tmp, err := os.MkdirTemp(dir, making)
@@ -117,7 +118,7 @@ func (f folder) make(l launch, making string) error {
 
 // close forbids every later start, durably, and makes the folder where there is none.
 func (f folder) close(reason string) error {
-	if err := os.MkdirAll(string(f), 0o700); err != nil {
+	if err := durable.MkdirAll(string(f), 0o700, nil); err != nil {
 		return fmt.Errorf("close machine %s: %w", f.token(), err)
 	}
 	if err := f.markClosed(reason); err != nil {
@@ -145,19 +146,11 @@ func (f folder) markClosed(reason string) error {
 // sync makes a file of the folder, and the way to it, survive a power cut.
 func (f folder) sync(name string) error {
 	for _, p := range []string{f.path(name), string(f), filepath.Dir(string(f))} {
-		if err := syncPath(p); err != nil {
+		if err := durable.Sync(p, nil); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func syncPath(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // closedReason is the content of closed.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/durable"
 	"github.com/dayfly-io/dayfly/internal/machine"
 	"golang.org/x/sys/unix"
 )
@@ -126,7 +127,7 @@ func (p *Provider) put(ctx context.Context, f folder, s machine.Spec) error {
 		}
 		return fmt.Errorf("launch machine %s: its deadline has passed: %w", s.Token, machine.ErrGone)
 	}
-	if err := os.MkdirAll(p.cfg.Dir, 0o700); err != nil {
+	if err := durable.MkdirAll(p.cfg.Dir, 0o700, nil); err != nil {
 		return fmt.Errorf("make the machines' folder: %w", err)
 	}
 	w, notes, err := p.rungs.choose(ctx, s.Machine)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -12,13 +13,10 @@ import (
 )
 
 // WithDisk gives options under which a test stands in for the file system; nil is the real thing.
-func WithDisk(o Options, syncDir func(dir string) error, kindOf func(dir string) (int64, string, error)) Options {
-	o.hooks = hooks{syncDir: syncDir, kindOf: kindOf}
+func WithDisk(o Options, sync func(*os.File) error, kindOf func(dir string) (int64, string, error)) Options {
+	o.hooks = hooks{sync: sync, kindOf: kindOf}
 	return o
 }
-
-// SyncDir is the real one.
-func SyncDir(dir string) error { return syncDir(dir) }
 
 // Change does f in a transaction like any other, on the writing connection.
 func (s *Store) Change(ctx context.Context, f func(conn *sql.Conn) error) error {

@@ -223,12 +223,12 @@ func TestDirectoriesAreSynced(t *testing.T) {
 	t.Parallel()
 	top := t.TempDir()
 	durable := map[string]bool{}
-	sync := func(dir string) error {
-		entries, err := os.ReadDir(dir)
+	sync := func(dir *os.File) error {
+		entries, err := os.ReadDir(dir.Name())
 		for _, e := range entries {
-			durable[filepath.Join(dir, e.Name())] = true
+			durable[filepath.Join(dir.Name(), e.Name())] = true
 		}
-		return errors.Join(err, sqlite.SyncDir(dir))
+		return errors.Join(err, dir.Sync())
 	}
 	path := filepath.Join(top, "new/data/dayfly.db")
 	s, err := sqlite.Open(t.Context(), path, sqlite.WithDisk(options, sync, nil))
@@ -243,7 +243,7 @@ func TestDirectoriesAreSynced(t *testing.T) {
 	}
 
 	boom := errors.New("boom")
-	if s, err := sqlite.Open(t.Context(), path, sqlite.WithDisk(options, func(string) error { return boom }, nil)); !errors.Is(err, boom) {
+	if s, err := sqlite.Open(t.Context(), path, sqlite.WithDisk(options, func(*os.File) error { return boom }, nil)); !errors.Is(err, boom) {
 		s.Close()
 		t.Errorf("open with a directory that cannot be synced: %v", err)
 	}

@@ -1,54 +1,23 @@
 package sqlite
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/dayfly-io/dayfly"
 )
 
 // hooks are what a test puts in the place of the file system.
 type hooks struct {
-	syncDir func(dir string) error
-	kindOf  func(dir string) (magic int64, name string, err error)
+	sync   func(*os.File) error
+	kindOf func(dir string) (magic int64, name string, err error)
 }
 
 func (h hooks) orReal() hooks {
-	if h.syncDir == nil {
-		h.syncDir = syncDir
-	}
 	if h.kindOf == nil {
 		h.kindOf = kindOf
 	}
 	return h
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// makeAll makes a directory and those above it and syncs each where it was made.
-func makeAll(dir string, syncDir func(string) error) error {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
-	above := filepath.Dir(dir)
-	if above != dir {
-		if err := makeAll(above, syncDir); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(above)
 }
 
 // networked are the file systems on which the locks of several machines do not meet, or not in time.

@@ -27,6 +27,7 @@ import (
 	sqlitelib "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/dayfly-io/dayfly/internal/durable"
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
@@ -96,7 +97,7 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 		return nil, err
 	}
 	h := o.hooks.orReal()
-	if err := makeAll(filepath.Dir(path), h.syncDir); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(path), dirMode, h.sync); err != nil {
 		return nil, err
 	}
 	if err := h.checkFileSystem(filepath.Dir(path)); err != nil {
@@ -137,7 +138,7 @@ func (s *Store) connect(ctx context.Context, wait time.Duration, h hooks) (err e
 		return mapError(err)
 	}
 	// Always: the process that made the file may have died before it came to this.
-	if err := h.syncDir(filepath.Dir(s.path)); err != nil {
+	if err := durable.Sync(filepath.Dir(s.path), h.sync); err != nil {
 		return err
 	}
 	if s.pool, err = sql.Open("sqlite", source(s.path, wait, "&mode=ro&_pragma=query_only(1)")); err != nil {

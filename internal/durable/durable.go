@@ -1,0 +1,41 @@
+// Package durable makes directories that survive a power cut: an entry is only kept when the directory
+// it stands in was synced.
+package durable
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// MkdirAll makes a directory and those above it that are missing, and syncs the directory above each
+// that it made with sync (nil: File.Sync). One that is there already is taken to be durable.
+func MkdirAll(dir string, perm fs.FileMode, sync func(*os.File) error) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	dir = filepath.Clean(dir)
+	above := filepath.Dir(dir)
+	if above != dir {
+		if err := MkdirAll(above, perm, sync); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return Sync(above, sync)
+}
+
+// Sync syncs a file or directory by its path, with sync (nil: File.Sync).
+func Sync(path string, sync func(*os.File) error) error {
+	if sync == nil {
+		sync = (*os.File).Sync
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(sync(f), f.Close())
+}
