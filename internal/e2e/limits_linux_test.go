@@ -21,18 +21,18 @@ func TestLimitsReal(t *testing.T) {
 		} `json:"attempts"`
 	}
 	for _, story := range []struct {
-		name, machine, run string
-		holds              func(e end) bool
+		name, machine, timeout, run string
+		holds                       func(e end) bool
 	}{
-		{"memory", "memory: 64MiB", "head -c 300000000 /dev/zero | tail -c 300000000 >/dev/null", func(e end) bool { return e.Outcome == "failed" }},
-		{"cpu", "cpu: 0.1", "while :; do :; done", func(e end) bool { return e.Outcome == "timed_out" && e.Attempts[0].Usage.CPU < 0.6 }},
-		{"pids", "pids: 20", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do sleep 1 & done; wait", func(e end) bool { return e.Outcome == "failed" }},
-		{"network", "network: none", "test \"$(awk 'NR > 2 {print $1}' /proc/net/dev)\" = lo:", func(e end) bool { return e.Outcome == "succeeded" }},
+		{"memory", "memory: 64MiB", "1m", "head -c 300000000 /dev/zero | tail -c 300000000 >/dev/null", func(e end) bool { return e.Outcome == "failed" }},
+		{"cpu", "cpu: 0.1", "2s", "while :; do :; done", func(e end) bool { return e.Outcome == "timed_out" && e.Attempts[0].Usage.CPU < 0.6 }},
+		{"pids", "pids: 20", "1m", "for i in $(seq 100); do sleep 10 & done; wait", func(e end) bool { return e.Outcome == "failed" }},
+		{"network", "network: none", "1m", "test \"$(awk 'NR > 2 {print $1}' /proc/net/dev)\" = lo:", func(e end) bool { return e.Outcome == "succeeded" }},
 	} {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			h := newHome(t)
-			path := h.job("limited", "machine: {"+story.machine+"}\ntimeout: 2s\ngrace: 1s\nrun: |\n  "+story.run+"\n")
+			path := h.job("limited", "machine: {"+story.machine+"}\ntimeout: "+story.timeout+"\ngrace: 1s\nrun: |\n  "+story.run+"\n")
 			out, _ := h.dayfly("run", "-o", "json", path)
 			var e end
 			if err := json.Unmarshal([]byte(out), &e); err != nil || len(e.Attempts) != 1 {

@@ -64,11 +64,11 @@ func TestTerminateAfterForget(t *testing.T) {
 		if err := h.Terminate(t.Context(), m.ID); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := os.Lstat(filepath.Join(h.dir, s.Token)); !errors.Is(err, os.ErrNotExist) { // a listing would remove it
+			t.Errorf("its folder is there again: %v", err)
+		}
 		if state := h.state(m.ID); state != "" {
 			t.Errorf("it is there again, and %s", state)
-		}
-		if _, err := os.Lstat(filepath.Join(h.dir, s.Token)); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("its folder is there again: %v", err)
 		}
 	}
 	if _, err := h.Launch(t.Context(), s); !errors.Is(err, machine.ErrGone) {
