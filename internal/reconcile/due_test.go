@@ -358,3 +358,27 @@ func TestApply(t *testing.T) {
 		w.exactlyOnce("j", monday, w.now)
 	})
 }
+
+// TestSchedulesOfAJob: what a job file says of a schedule beside its text counts.
+func TestSchedulesOfAJob(t *testing.T) {
+	t.Parallel()
+	next := func(zone string, s dayfly.Schedule) string {
+		j := job("j")
+		j.Timezone, j.Schedules = zone, []dayfly.Schedule{s}
+		set, err := reconcile.Slots(j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slot, ok := set.Next(monday)
+		if !ok {
+			return "never"
+		}
+		return slot.UTC().Format("2 Jan 15:04")
+	}
+	want(t, "the job's zone", next("Asia/Tokyo", dayfly.Schedule{At: "0 12 * * *"}), "23 Nov 03:00")
+	want(t, "a zone of its own", next("Asia/Tokyo", dayfly.Schedule{At: "0 12 * * *", Timezone: "Europe/Tallinn"}), "23 Nov 10:00")
+	want(t, "no anchor", next("UTC", dayfly.Schedule{At: "@every 7h"}), "23 Nov 02:00") // from 1970 on
+	want(t, "an anchor", next("UTC", dayfly.Schedule{At: "@every 7h", Anchor: monday.Add(-time.Hour)}), "23 Nov 06:00")
+	want(t, "from", next("UTC", dayfly.Schedule{At: "0 12 * * *", From: monday.AddDate(0, 0, 2)}), "25 Nov 12:00")
+	want(t, "until", next("UTC", dayfly.Schedule{At: "0 12 * * *", Until: monday.Add(12 * time.Hour)}), "never")
+}

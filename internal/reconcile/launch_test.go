@@ -8,7 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/machine"
+	"github.com/dayfly-io/dayfly/internal/machine/fake"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
 	"github.com/dayfly-io/dayfly/internal/store"
 )
@@ -157,6 +161,41 @@ func TestLaunches(t *testing.T) {
 		want(t, "state", w.run(id).State, dayfly.Running)
 		want(t, "still inside", busy.inside, 0)
 	})
+}
+
+// TestTaskOfAJob: all that a job says of its machine and its work reaches the provider and the agent.
+func TestTaskOfAJob(t *testing.T) {
+	t.Parallel()
+	j := job("pi", func(j *dayfly.Job) {
+		j.Machine = dayfly.MachineChoice{On: "local", CPU: 1.5, Memory: 1 << 30, Network: "none", Isolation: dayfly.IsolationFull, Pids: 77}
+		j.Env, j.Secrets = map[string]string{"A": "1"}, map[string]string{"B": "env:B", "C": "env:C"}
+		j.Run, j.FilesSHA256 = "echo it", strings.Repeat("ab", 32)
+		j.Timeout, j.Grace, j.Deadline = dayfly.Seconds(7*time.Second), dayfly.Seconds(3*time.Second), dayfly.Seconds(20*time.Minute)
+	})
+	w := setup(t)
+	w.secret = func(ref string) (string, error) { return "value of " + ref, nil }
+	var got machine.Spec
+	w.live = func(s machine.Spec) fake.Life {
+		got = s
+		return fake.Life{Run: time.Second}
+	}
+	before := w.until(w.request(j), dayfly.Ended)
+	w.now = w.now.Add(time.Hour)
+	r := w.until(w.request(j), dayfly.Ended)
+	a := r.Attempt()
+	want := machine.Spec{
+		Token:   dayfly.Token(installation, r.ID, 1, 0),
+		Tags:    dayfly.Tags{Installation: installation, Run: r.ID, Attempt: 1, Deadline: a.LaunchedAt.Add(20 * time.Minute), Token: a.Token},
+		Machine: j.Machine, Location: "local", Secrets: map[string]string{"B": "value of env:B", "C": "value of env:C"},
+		Task: dayfly.Task{
+			Job: "pi", Run: r.ID, Attempt: 1, Slot: r.Slot, Prefix: "runs/pi/" + string(r.ID) + "/1/", Env: j.Env, SecretNames: []string{"B", "C"},
+			FilesSHA256: j.FilesSHA256, Script: "echo it", Timeout: j.Timeout, Grace: j.Grace, Deadline: a.LaunchedAt.Add(20 * time.Minute),
+			PreviousSuccess: before.Slot, Pids: 77,
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
 }
 
 // unreadable is a store in which one version cannot be read.
