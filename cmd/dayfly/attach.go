@@ -110,6 +110,8 @@ func (a *app) stay(ctx context.Context, h *home, w *watch, f attachFlags) error 
 	switch {
 	case ctx.Err() != nil:
 		return a.interrupted(context.WithoutCancel(ctx), h, w.id)
+	case errors.Is(err, errHomeGone):
+		return err
 	case err != nil:
 		a.say("Run %s goes on: dayfly logs -f %s follows it.", w.id, w.id)
 		return err
@@ -161,6 +163,9 @@ const unattended = "No daemon is at work here: retries and collecting wait for d
 
 // interrupted says what Ctrl-C left running, what bounds it, and how to end it.
 func (a *app) interrupted(ctx context.Context, h *home, id dayfly.RunID) error {
+	if err := h.gone(); err != nil {
+		return &exit{exitInterrupted, err}
+	}
 	a.say("Detached from run %s.", id)
 	if run, err := h.store.Run(ctx, id); err != nil {
 		a.warn("read run %s: %s", id, err)

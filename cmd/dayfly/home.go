@@ -40,6 +40,7 @@ type home struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	held   *os.File // the directory itself
 	store  store.Store
 	bucket *dir.Bucket
 	loop   *reconcile.Reconciler
@@ -56,6 +57,9 @@ func (a *app) open() (*home, error) {
 	}
 	h, err := openHome(where)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.hold(); err != nil {
 		return nil, err
 	}
 	h.what, h.lookup, h.now, h.log = a.what, a.lookup, a.now, a.logger()
@@ -321,6 +325,9 @@ func (h *home) close() {
 	}
 	if h.bucket != nil {
 		closers = append(closers, h.bucket)
+	}
+	if h.held != nil {
+		closers = append(closers, h.held)
 	}
 	for _, c := range closers {
 		_ = c.Close() // what counts was synced when it was written

@@ -84,17 +84,31 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	defer closeAll()
 	d.Start(ctx)
 	a.say("Serving %s, process %d.", h.dir, os.Getpid())
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-hup:
-			d.Reload()
-		}
+	gone := serving(ctx, h, hup, d.Reload)
+	if gone == nil {
+		a.say("Stopping; machines under way go on.")
 	}
-	a.say("Stopping; machines under way go on.")
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopFor)
 	defer cancel()
-	return d.Stop(bounded)
+	return errors.Join(gone, d.Stop(bounded))
+}
+
+// serving waits until ctx ends or, which is an error, the data directory is gone. It reloads on HUP.
+func serving(ctx context.Context, h *home, hup <-chan os.Signal, reload func()) error {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			reload()
+		case <-look.C:
+			if err := h.gone(); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // stopFor is how long a daemon has to stop.

@@ -55,7 +55,8 @@ type glimpse struct {
 	next    time.Time       // when to look again if nothing rings
 }
 
-// until turns until the run is as it should be, ctx ends, or nothing can be read for too long.
+// until turns until the run is as it should be, ctx ends, the data directory is gone, or nothing can be
+// read for too long.
 func (w *watch) until(ctx context.Context, enough func(glimpse) bool) (dayfly.Run, error) {
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
@@ -63,6 +64,9 @@ func (w *watch) until(ctx context.Context, enough func(glimpse) bool) (dayfly.Ru
 		g, err := w.turn(ctx)
 		if ctx.Err() != nil {
 			return g.run, context.Cause(ctx)
+		}
+		if err := w.home.gone(); err != nil { // what was seen is of no worth
+			return g.run, err
 		}
 		if err := w.bear(err); err != nil {
 			return g.run, err
@@ -91,6 +95,9 @@ func (w *watch) until(ctx context.Context, enough func(glimpse) bool) (dayfly.Ru
 
 // turn acts if nobody else does, looks, and shows what has changed.
 func (w *watch) turn(ctx context.Context) (g glimpse, err error) {
+	if err := w.home.gone(); err != nil { // before anything is made or said in its name
+		return g, err
+	}
 	held, err := w.home.daemon()
 	if err != nil {
 		return g, err
