@@ -10,6 +10,7 @@
 // It promises:
 //   - The report is the last object of an attempt. Whoever sees it finds the log and every result it
 //     names in the bucket, with the size and SHA-256 it gives. Nothing that was added ever changes.
+//     Only chunks of the live log are removed, on a full disk, so that the log finds room.
 //   - What is live of the log is always a prefix of the log.
 //   - No secret's value is in the log, in the report's reason and notes, or in an error. Results are
 //     stored as the job wrote them.
@@ -17,8 +18,9 @@
 //     named in the report. A file that also has a name elsewhere (a hard link) is the job's own to save.
 //   - A bucket that does not answer neither stops the job nor loses what it printed: everything is
 //     tried again until the machine's deadline.
-//   - A disk that stays full costs the results and not the report: after half a minute they are given
-//     up and removed, so that there is room to store the log and to say what happened.
+//   - A disk that stays full costs results and log, and not the report: after half a minute the results
+//     are given up and removed, after half a minute the log is cut to what fits of its beginning. Either
+//     is said in the report, and makes a job that succeeded one that failed.
 //   - It returns at the latest a few seconds after the deadline, whatever hangs. Without a report the
 //     run is then lost, which is for the pass to say.
 //

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -63,6 +64,44 @@ func TestASmallDisk(t *testing.T) {
 			wantOutcome(t, r, c.outcome, c.code, c.reason)
 			if !strings.Contains(log, "words\n") || saved != c.saved {
 				t.Errorf("the log is %q, the results are %q", log, saved)
+			}
+		})
+	}
+}
+
+// TestALongLogOnASmallDisk runs jobs whose log is all that fills the disk: there it lies twice while
+// they run, and once more when it is saved.
+func TestALongLogOnASmallDisk(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(small) == "" {
+		again(t)
+		return
+	}
+	for name, c := range map[string]struct {
+		script string
+		code   int
+		reason string
+		note   string
+	}{
+		"longer than the disk":            {"seq 500000", 0, "the disk was full and its log was cut", "no space left on device"},
+		"longer than the disk, and fails": {"seq 500000; exit 3", 3, "exit code 3", "no space left on device"},
+		"more than half of the disk":      {"seq 180000", 0, "the disk was full and its log was cut", "log: the disk was full for "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			top := t.TempDir()
+			must(t, unix.Mount("none", top, "tmpfs", 0, "size=2m"))
+			t.Cleanup(func() { _ = unix.Unmount(top, unix.MNT_DETACH) })
+			r, log, _ := onDisk(t, top, c.script)
+			wantOutcome(t, r, dayfly.Failed, c.code, c.reason)
+			wantNote(t, r, c.note)
+			var all strings.Builder
+			for i := range 500_000 {
+				fmt.Fprintln(&all, i+1)
+			}
+			begin, _, marked := strings.Cut(log, "\n[dayfly: ")
+			if !marked || len(begin) < 600_000 || !strings.HasPrefix(all.String(), begin) {
+				t.Errorf("the log is not its beginning with a mark: %d bytes, %d before the mark", len(log), len(begin))
 			}
 		})
 	}

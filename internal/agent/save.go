@@ -47,13 +47,9 @@ func (a *agent) save(ctx context.Context, end *ending, stopShipping func()) erro
 	r.Notes = append(r.Notes, a.Sandbox.Notes()...)
 	a.saveResults(ctx)
 	stopShipping()
-	a.store.room = &room{now: a.Now, lack: sync.OnceFunc(func() { a.makeRoom(workDir, resultsDir, spareFile) })}
-	var err error
-	open := func() (io.Reader, error) { return a.log.Open(), nil }
-	if r.Log, err = a.store.add(ctx, a.Task.Prefix+dayfly.KeyLog, a.log.Size(), open); err != nil {
+	if err := a.saveLog(ctx); err != nil {
 		return err
 	}
-	r.Notes = append(r.Notes, a.log.Notes()...)
 	for _, name := range a.secrets.TooShort() {
 		r.Notes = append(r.Notes, fmt.Sprintf("the secret %s is too short to be looked for in the log", name))
 	}
@@ -72,13 +68,24 @@ func (a *agent) saveReport(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	if _, err := a.store.addBytes(ctx, a.Task.Prefix+dayfly.KeyReport, b); err != nil {
+	to := a.store
+	to.room = &room{now: a.Now, lack: sync.OnceFunc(func() { a.clear(ctx) })}
+	if _, err := to.addBytes(ctx, a.Task.Prefix+dayfly.KeyReport, b); err != nil {
 		return err
 	}
 	if a.Ring != nil {
 		a.Ring()
 	}
 	return nil
+}
+
+// clear makes all the room there is to make, once the log is stored.
+func (a *agent) clear(ctx context.Context) {
+	a.makeRoom(workDir, resultsDir, spareFile)
+	if err := a.spool.Truncate(0); err != nil {
+		a.Log.Warn("make room", "error", err)
+	}
+	a.dropChunks(ctx)
 }
 
 // saveResults stores the results and puts them into the report, while there is time for the rest.

@@ -22,7 +22,8 @@ import (
 type store struct {
 	bucket bucket.Bucket
 	log    *slog.Logger
-	room   *room // what is done on a full disk; nil: nothing
+	room   *room  // what is done on a full disk; nil: nothing
+	taken  *int64 // where add notes how much of an object the bucket took, on each try; nil: nowhere
 }
 
 // errForeign says that a key holds something this agent did not put there.
@@ -95,6 +96,9 @@ func (s store) add(ctx context.Context, key string, size int64, open func() (io.
 		}
 		h := newHasher(r)
 		_, putErr := s.bucket.Put(ctx, key, h, bucket.Condition{IfAbsent: true})
+		if s.taken != nil {
+			*s.taken = h.size
+		}
 		if _, err := io.Copy(io.Discard, h); err != nil { // Put may have stopped early
 			return &sourceError{err}
 		}

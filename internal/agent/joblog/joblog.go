@@ -17,12 +17,14 @@ package joblog
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
@@ -60,6 +62,7 @@ type Log struct {
 	asOf   time.Time
 	cut    *cut
 	lost   map[string]int64 // bytes dropped, by reason
+	noRoom int64            // bytes of these that a full disk would not take
 	closed bool
 	rest   []byte        // the end of the log, where the disk would not take it
 	wake   chan struct{} // something changed that Ship waits for
@@ -69,6 +72,7 @@ type Log struct {
 type cut struct {
 	why     string
 	final   bool // nothing but the end of the log ends it
+	full    bool // the disk is
 	since   time.Time
 	dropped int64
 	tail    []byte // the last that was dropped, at least most bytes of it
@@ -125,6 +129,26 @@ func (l *Log) Open() io.Reader {
 	return io.MultiReader(io.NewSectionReader(l.spool, 0, l.size), bytes.NewReader(l.rest))
 }
 
+// Beginning reads the first n bytes of the log and then a line that says how much is cut there and why;
+// the whole log where it has no more, and nothing where n is 0. For use after Close.
+func (l *Log) Beginning(n int64, why string) io.Reader {
+	cut := l.Size() - n
+	switch {
+	case cut <= 0:
+		return l.Open()
+	case n <= 0:
+		return bytes.NewReader(nil)
+	}
+	return io.MultiReader(io.LimitReader(l.Open(), n), bytes.NewReader(mark(cut, why)))
+}
+
+// Unwritten is how many bytes were cut because the disk was full.
+func (l *Log) Unwritten() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.noRoom
+}
+
 // Size is how long the log is; final after Close.
 func (l *Log) Size() int64 {
 	l.mu.Lock()
@@ -172,7 +196,8 @@ func (l *Log) append(p []byte) int {
 	l.size += int64(n)
 	l.budget -= float64(n)
 	if why != "" {
-		l.cut = &cut{why: why, final: final, since: l.now(), most: l.tailMax}
+		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+		l.cut = &cut{why: why, final: final, full: full, since: l.now(), most: l.tailMax}
 		if !final { // so that after the tail there is room for what comes then
 			l.cut.most = min(l.tailMax, int(l.rate/2))
 		}
@@ -226,6 +251,9 @@ func (l *Log) endCut() []byte {
 	text := l.cut.text()
 	if n := l.cut.missing(); n > 0 {
 		l.lost[l.cut.why] += n
+		if l.cut.full {
+			l.noRoom += n
+		}
 	}
 	l.cut = nil
 	return text
@@ -255,7 +283,12 @@ func (c *cut) text() []byte {
 	if c.missing() == 0 {
 		return c.kept()
 	}
-	return fmt.Appendf(nil, "\n[dayfly: %d bytes cut here: %s]\n%s", c.missing(), c.why, c.kept())
+	return append(mark(c.missing(), c.why), c.kept()...)
+}
+
+// mark is the line that stands for what was cut.
+func mark(missing int64, why string) []byte {
+	return fmt.Appendf(nil, "\n[dayfly: %d bytes cut here: %s]\n", missing, why)
 }
 
 // ring tells Ship to look.

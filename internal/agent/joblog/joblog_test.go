@@ -268,6 +268,9 @@ func TestFullDiskIsSaidAndTheEndIsKept(t *testing.T) {
 	if notes := l.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "no space left") {
 		t.Errorf("notes: %q", notes)
 	}
+	if n := l.Unwritten(); n != 20_000*21-3120*21 {
+		t.Errorf("%d bytes were not written for want of room", n)
+	}
 }
 
 // shipped collects chunks.
