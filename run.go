@@ -105,8 +105,8 @@ const (
 	// way, or to Ended when it is refused, cancelled, skipped or missed.
 	Due State = "due"
 	// Launching: the attempt is stored and a machine is being asked for. A pass moves it to Running
-	// when the provider has named the machine, back to Due when there is no capacity, to Stopping
-	// when the launch is refused, cancelled, or its outcome stays unknown.
+	// when the provider has named the machine, to Stopping when there is no capacity, the launch is
+	// refused or cancelled, or its outcome stays unknown.
 	Launching State = "launching"
 	// Running: the machine is known. A pass moves it to Stopping when the report has come, the
 	// machine has vanished, its time is over, or the run is cancelled.
@@ -120,7 +120,7 @@ const (
 
 var legal = map[State][]State{
 	Due:       {Launching, Ended},
-	Launching: {Running, Due, Stopping},
+	Launching: {Running, Stopping},
 	Running:   {Stopping},
 	Stopping:  {Due, Ended},
 }

@@ -98,7 +98,7 @@ func TestStates(t *testing.T) {
 			t.Errorf("%s may stay: %v", from, got)
 		}
 	}
-	want := "due>launching due>ended launching>due launching>running launching>stopping running>stopping stopping>due stopping>ended"
+	want := "due>launching due>ended launching>running launching>stopping running>stopping stopping>due stopping>ended"
 	if got := strings.Join(legal, " "); got != want {
 		t.Errorf("legal changes\n%s, want\n%s", got, want)
 	}

@@ -7,18 +7,21 @@
 // performs the step, tells Decide what came of it, and stores the record by compare-and-swap before
 // anything that follows from it.
 //
-//	         no slot, no start in time, skipped, refused, cancelled
+//	               no start in time, skipped, cancelled
 //	 ┌──────────────────────────────────────────────────────────────┐
 //	 │                                                              ▼
 //	due ───────► launching ───────► running ───────► stopping ───► ended
-//	 ▲  attempt      │   machine       │   report         │  machine
-//	 │  stored       │   named         │   machine gone   │  observed
-//	 │               │                 │   deadline       │  gone
-//	 │               │                 │   cancelled      │
-//	 ├───────────────┤                                    │
-//	 │  no capacity  └──── refused, unknown, cancelled ──►│
-//	 └────────────────────────────────────────────────────┘
+//	 ▲  attempt      │   machine       │   report         ▲ │ machine
+//	 │  stored       │   named         └─  machine gone   │ │ observed
+//	 │               │                     deadline       │ │ gone
+//	 │               │                     cancelled      │ │
+//	 │               └──── no capacity, refused, ─────────┘ │
+//	 │                     unknown, cancelled               │
+//	 └──────────────────────────────────────────────────────┘
 //	                         retry
+//
+// Also a launch that was definitely refused goes through stopping: the answer is one caller's, and
+// another pass may have got the machine.
 //
 // # What a pass promises
 //
