@@ -14,6 +14,7 @@ import (
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
 	"github.com/dayfly-io/dayfly/internal/store"
+	"github.com/dayfly-io/dayfly/internal/term"
 )
 
 // attachFlags are the flags of commands that begin a run and stay with it.
@@ -143,10 +144,10 @@ func (a *app) cancelAndWait(ctx context.Context, h *home, w *watch) (context.Con
 
 // exit is the exit code of an ended run.
 func (f *attachFlags) exit(run dayfly.Run) error {
-	a := run.Attempt()
-	if a != nil && a.GoneAt.After(a.Deadline.Add(overdue)) {
-		return stillThere(run, *a)
+	if err := goneLate(run); err != nil {
+		return err
 	}
+	a := run.Attempt()
 	byItself := run.Outcome == dayfly.Succeeded || run.Outcome == dayfly.Failed
 	code := outcomeCode(run.Outcome)
 	if f.exitCode == "job" && byItself && a != nil && a.ExitCode != nil {
@@ -233,7 +234,7 @@ func (a *app) sum(ctx context.Context, h *home, run dayfly.Run) {
 		head += fmt.Sprintf(", exit code %d", *at.ExitCode)
 	}
 	if run.Reason != "" {
-		head += ": " + clean(run.Reason)
+		head += ": " + term.Text(run.Reason)
 	}
 	a.say("%s", head)
 	if at == nil {
@@ -243,13 +244,13 @@ func (a *app) sum(ctx context.Context, h *home, run dayfly.Run) {
 		a.say("attempts: %d; what follows is of the last", len(run.Attempts))
 	}
 	if !neverWas(*at) {
-		a.say("phases:   %s", clean(phasesText(run, *at)))
+		a.say("phases:   %s", phasesText(run, *at))
 	}
 	if rep := at.Report; rep != nil {
 		a.sumReport(run, *rep)
 	}
 	for _, note := range at.Notes {
-		a.say("note:     %s", clean(note))
+		a.say("note:     %s", term.Text(note))
 	}
 	a.say("machine:  %s", h.farewell(ctx, run))
 }
@@ -282,7 +283,7 @@ func (a *app) sumReport(run dayfly.Run, rep dayfly.Report) {
 			a.say("  and %d more", len(rep.Results)-i)
 			break
 		}
-		a.say("  %s  %s  sha256 %s", clean(r.Name), size(r.Size), r.SHA256)
+		a.say("  %s  %s  sha256 %s", term.Text(r.Name), size(r.Size), r.SHA256)
 	}
 }
 
@@ -307,7 +308,7 @@ func (h *home) farewell(ctx context.Context, run dayfly.Run) string {
 	}
 	text := fmt.Sprintf("%s was observed gone at %s", at.Machine, at.GoneAt.UTC().Format("15:04:05.000Z"))
 	if err != nil {
-		return fmt.Sprintf("%s; but another look says: %s", text, clean(err.Error()))
+		return fmt.Sprintf("%s; but another look says: %s", text, term.Text(err.Error()))
 	}
 	return text + "; nothing is left"
 }

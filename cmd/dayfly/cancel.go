@@ -74,5 +74,5 @@ func (a *app) cancelRun(ctx context.Context, name string, noWait bool) error {
 	if run.Attempt() != nil {
 		a.say("machine:  %s", h.farewell(ctx, run))
 	}
-	return nil
+	return goneLate(run)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/term"
 )
 
 // checklist shows how far a run is. On a terminal what is reached stays, and the last line says what is
@@ -163,7 +164,7 @@ func (c *checklist) line(format string, args ...any) {
 		fmt.Fprintln(c.w)
 		c.midLine.ended()
 	}
-	fmt.Fprintln(c.w, clean(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(c.w, term.Text(fmt.Sprintf(format, args...)))
 }
 
 // clear takes the status off the terminal, before anything else is written to it.

@@ -16,6 +16,7 @@ import (
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/archive"
 	"github.com/dayfly-io/dayfly/internal/bucket"
+	"github.com/dayfly-io/dayfly/internal/term"
 )
 
 // copyOut copies results into a directory and tells how many were not there already. Every obstacle is
@@ -47,7 +48,7 @@ func copyOut(ctx context.Context, b bucket.Bucket, results []dayfly.Result, to s
 	}
 	for i, r := range wanted {
 		if err := copyResult(ctx, b, root, r); err != nil {
-			return i, fmt.Errorf("copy result %s: %w", r.Name, err)
+			return i, fmt.Errorf("copy result %s: %w", term.Text(r.Name), err)
 		}
 	}
 	return len(wanted), nil
@@ -74,10 +75,10 @@ func standing(root *os.Root, r dayfly.Result) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("copy result %s: %w", r.Name, err)
+		return false, fmt.Errorf("copy result %s: %w", term.Text(r.Name), err)
 	}
 	if info.IsDir() {
-		return false, fmt.Errorf("copy result %s: a directory is there", r.Name)
+		return false, fmt.Errorf("copy result %s: a directory is there", term.Text(r.Name))
 	}
 	if info.Mode().IsRegular() && info.Size() == r.Size {
 		same, err := sameContent(root, name, r.SHA256)
@@ -86,7 +87,7 @@ func standing(root *os.Root, r dayfly.Result) (bool, error) {
 		}
 	}
 	return false, &dayfly.Error{
-		Code: dayfly.CodeConflict, Message: fmt.Sprintf("copy result %s: another file is there", r.Name),
+		Code: dayfly.CodeConflict, Message: fmt.Sprintf("copy result %s: another file is there", term.Text(r.Name)),
 		Hint: "name another directory, or replace such files with --force", Err: errDiffers,
 	}
 }

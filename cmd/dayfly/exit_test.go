@@ -56,6 +56,12 @@ func TestRunExitCode(t *testing.T) {
 		}
 		return dayfly.Run{State: dayfly.Ended, Outcome: o, Attempts: []dayfly.Attempt{a}}
 	}
+	again := func(r dayfly.Run) dayfly.Run {
+		r.Attempts = append(r.Attempts, run(r.Outcome, nil, false).Attempts...)
+		return r
+	}
+	refused := run(dayfly.Refused, nil, true)
+	refused.Attempts[0].Outcome = dayfly.Refused
 	seven, zero := 7, 0
 	for _, c := range []struct {
 		name string
@@ -70,6 +76,8 @@ func TestRunExitCode(t *testing.T) {
 		{"failed without a code, by job", run(dayfly.Failed, nil, false), "job", 5},
 		{"succeeded, and its machine was gone too late", run(dayfly.Succeeded, &zero, true), "outcome", 10},
 		{"failed, and its machine was gone too late, by job", run(dayfly.Failed, &seven, true), "job", 10},
+		{"succeeded, and the machine of an attempt before was gone too late", again(run(dayfly.Succeeded, &zero, true)), "outcome", 10},
+		{"refused late, without a machine", refused, "outcome", 9},
 		{"never launched", dayfly.Run{State: dayfly.Ended, Outcome: dayfly.Missed}, "job", 12},
 	} {
 		f := attachFlags{exitCode: c.by}
@@ -93,6 +101,31 @@ func TestNotGoneInTime(t *testing.T) {
 	run.Attempts[0].GoneAt = t0
 	if err := at(t0.Add(overdue)).notGone(run); err != nil {
 		t.Errorf("a machine that was observed gone: %v", err)
+	}
+}
+
+// cancel tells of a machine that was gone too late as run does, also of an attempt before.
+func TestCancelOfARunWhoseMachineWasGoneLate(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	h := c.home()
+	job := dayfly.Job{Name: "a"}
+	if err := h.store.PutVersion(c.ctx, job); err != nil {
+		t.Fatal(err)
+	}
+	r := finished()
+	r.State, r.Outcome, r.Version, r.Slot, r.Trigger = dayfly.Due, "", job.Version(), t0, dayfly.TriggerManual
+	r.NotBefore, r.EndedAt = time.Now().Add(time.Hour), time.Time{}
+	at := &r.Attempts[0]
+	at.Provider, at.Outcome, at.Deadline = "local", dayfly.Lost, t0
+	at.Request = &dayfly.Spec{Task: dayfly.Task{Script: "exit 0"}}
+	at.GoneAt = t0.Add(overdue + time.Second)
+	if _, err := h.store.InsertRuns(c.ctx, []dayfly.Run{r}); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr := c.want(exitNotGone, "cancel", string(r.ID))
+	if !strings.Contains(stderr, "error: machine local/x of run "+string(r.ID)+" could not be observed gone by ") {
+		t.Error(stderr)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/store"
+	"github.com/dayfly-io/dayfly/internal/term"
 )
 
 func (a *app) logsCommand() *cobra.Command {
@@ -96,7 +97,7 @@ func because(reason string) string {
 	if reason == "" {
 		return ""
 	}
-	return ": " + clean(reason)
+	return ": " + term.Text(reason)
 }
 
 // followLogs writes the log from the first attempt under way on, and looks after the run meanwhile.

@@ -12,6 +12,7 @@ import (
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/machine"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/term"
 )
 
 // sweepFlags are the flags of sweep.
@@ -61,7 +62,7 @@ func (a *app) sweep(ctx context.Context, dryRun bool) error {
 	}
 	found, err := loop.Sweep(ctx, dryRun)
 	for _, f := range found {
-		if _, err := fmt.Fprintf(a.out, "%s %s: %s\n", f.Action, f.Machine.ID, clean(f.Why)); err != nil {
+		if _, err := fmt.Fprintf(a.out, "%s %s: %s\n", f.Action, f.Machine.ID, term.Text(f.Why)); err != nil {
 			return err
 		}
 	}
@@ -132,6 +133,9 @@ func (a *app) reap(ctx context.Context, every time.Duration) error {
 		case <-ctx.Done():
 			return nil // being stopped is how it ends
 		case <-timer.C:
+		}
+		if err := h.gone(); err != nil {
+			return err
 		}
 		err := look()
 		if _, broken := errors.AsType[*brokenOutput](err); broken {

@@ -182,6 +182,16 @@ func (w *watch) notGone(r dayfly.Run) error {
 	return stillThere(r, *a)
 }
 
+// goneLate is that error of an ended run, whichever of its machines it was.
+func goneLate(r dayfly.Run) error {
+	for _, a := range r.Attempts {
+		if !neverWas(a) && a.GoneAt.After(a.Deadline.Add(overdue)) {
+			return stillThere(r, a)
+		}
+	}
+	return nil
+}
+
 func stillThere(r dayfly.Run, a dayfly.Attempt) error {
 	return &exit{exitNotGone, &dayfly.Error{
 		Code:    dayfly.CodeInternal,
