@@ -82,7 +82,7 @@ func (a *agent) saveReport(ctx context.Context) error {
 // clear makes all the room there is to make, once the log is stored.
 func (a *agent) clear(ctx context.Context) {
 	a.makeRoom(workDir, resultsDir, spareFile)
-	if err := a.spool.Truncate(0); err != nil {
+	if err := a.log.Discard(0); err != nil {
 		a.Log.Warn("make room", "error", err)
 	}
 	a.dropChunks(ctx)

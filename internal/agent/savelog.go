@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -27,7 +28,7 @@ func (a *agent) saveLog(ctx context.Context) error {
 	log, err := a.saveWholeLog(ctx, patience)
 	if err != nil && noRoom(err) && ctx.Err() == nil {
 		a.dropChunks(ctx) // as long as there was hope they were all that was safe of the log
-		c := &cutter{log: a.log, why: fmt.Sprintf("the disk was full for %s", patience.Round(time.Second)), keep: a.log.Size()}
+		c := &cutter{log: a.log, why: fmt.Sprintf("the disk was full for %s", patience.Round(time.Second)), keep: a.log.Size(), warn: a.Log}
 		to := a.store
 		to.taken, to.room = &c.taken, &room{now: a.Now, lack: c.lack}
 		if log, err = to.add(ctx, a.logKey(), a.log.Size(), c.open); err == nil && c.cut() > 0 {
@@ -82,26 +83,35 @@ func (a *agent) dropChunks(ctx context.Context) {
 	}
 }
 
-// cutter gives ever less of a log while there is no room for it: the whole log, then what the last try
-// came to, or a quarter where that does not tell.
+// cutter gives ever less of a log while there is no room for it.
 type cutter struct {
 	log   *joblog.Log
 	why   string
 	keep  int64 // bytes of the log's beginning
 	taken int64 // of what was given last
+	again bool
+	warn  *slog.Logger
 }
 
 func (c *cutter) cut() int64 { return c.log.Size() - c.keep }
 
 func (c *cutter) open() (io.Reader, error) { return c.log.Beginning(c.keep, c.why), nil }
 
+// lack takes off what did not fit. Where the log lies on the same disk as the bucket, half of that is
+// enough, since it gives back its own room; where it does not, that is seen at the next try.
 func (c *cutter) lack() {
-	if c.taken < c.keep {
-		c.keep = c.taken - reportRoom
-	} else {
+	switch {
+	case c.taken >= c.keep:
 		c.keep /= 4 // the bucket read everything before it found no room
+	case !c.again:
+		c.keep = (c.keep+c.taken)/2 - reportRoom
+	default:
+		c.keep = c.taken - reportRoom
 	}
-	if c.keep < leastLog {
+	if c.again = true; c.keep < leastLog {
 		c.keep = 0
+	}
+	if err := c.log.Discard(c.keep); err != nil {
+		c.warn.Warn("make room", "error", err)
 	}
 }

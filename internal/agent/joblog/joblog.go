@@ -142,6 +142,14 @@ func (l *Log) Beginning(n int64, why string) io.Reader {
 	return io.MultiReader(io.LimitReader(l.Open(), n), bytes.NewReader(mark(cut, why)))
 }
 
+// Discard gives back the room of all but the first n bytes, which are all that can be read of the log
+// then. For use after Close.
+func (l *Log) Discard(n int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.spool.Truncate(min(n, l.size))
+}
+
 // Unwritten is how many bytes were cut because the disk was full.
 func (l *Log) Unwritten() int64 {
 	l.mu.Lock()
