@@ -41,6 +41,17 @@ var badBytes = map[string]bad{
 	"carriage return alone":    {"name: x\rrun: y\n", "1:8", spec.RuleEncoding, "carriage return"},
 	"mark before a typo":       {"\ufeffnam: x\nname: x\nrun: y\n", "1:1", spec.RuleUnknown, `"nam"`},
 	"CRLF and a typo":          {"name: x\r\nrum: y\r\nrun: y\r\n", "2:1", spec.RuleUnknown, `"rum"`},
+	"cron without quotes":      {"name: x\nschedule: */5 * * * *\nrun: y\n", "2:11", spec.RuleSyntax, "text that begins with * needs quotes"},
+	"stars without quotes":     {"name: x\nschedule: * * * * * # all\nrun: y\n", "2:11", spec.RuleSyntax, "text that begins with * needs quotes"},
+	"cron in a list":           {"name: x\nschedule:\n- \"@daily\"\n-  */5 1 * * *\nrun: y\n", "4:4", spec.RuleSyntax, "text that begins with * needs quotes"},
+	"cron in a short list":     {"name: x\nschedule: [ */5 * * * *]\nrun: y\n", "2:13", spec.RuleSyntax, "text that begins with * needs quotes"},
+	"a blank behind &":         {"name: x\nrun: & y\n", "2:6", spec.RuleSyntax, "text that begins with & needs quotes"},
+	"a list beside its key":    {"name: x\nrun: y\nschedule: - \"@daily\"\n", "3:11", spec.RuleSyntax, "a list cannot begin here"},
+	"quotes left open":         {"name: x\ndescription: \"abc\nschedule: \"@daily\"\nrun: y\n", "2:14", spec.RuleSyntax, "does not end on its line"},
+	"single quotes left open":  {"name: x\nenv:\n  A: 'it''s\n  B: 'b'\nrun: y\n", "3:6", spec.RuleSyntax, "does not end on its line"},
+	"quotes in a list open":    {"name: x\nfiles: [\"a\", \"b]\nschedule: \"@daily\"\nrun: y\n", "2:14", spec.RuleSyntax, "does not end on its line"},
+	"quotes over two lines":    {"name: x\ndescription: \"a\n  b\"\nschedule: @daily\nrun: y\n", "4:11", spec.RuleSyntax, "text cannot begin with '@'"},
+	"quotes in a script":       {"name: x\nrun: |\n  a: \"b\n  c: 'd\nschedule: \"@daily\" x\n", "5:20", spec.RuleSyntax, ""},
 	"escaped NUL in a secret":  {"name: x\nrun: y\nsecrets: {A: \"env:A\\0\"}", "3:14", spec.RuleValue, "env:"},
 	"escaped surrogate":        {"name: \"\\ud800\"\nrun: y\n", "1:10", spec.RuleSyntax, "escape"},
 	"block of invisible text":  {"name: x\nrun: y\ndescription: \"\\u202e\"\n", "3:14", spec.RuleValue, "invisible"},
@@ -86,6 +97,23 @@ func TestBadBytes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is repeated of a file is a cron expression, never what may be a password.
+func TestStarsAreRepeatedOnlyWhereTheyAreCron(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"name: x\nschedule: */5 * * * *  # often\nrun: y\n":   `put it between quotes: schedule: "*/5 * * * *"`,
+		"name: x\nschedule:\n  - at: * 4 * * MON-FRI\nrun: y": `put it between quotes: - at: "* 4 * * MON-FRI"`,
+		"name: x\nrun: y\nenv: {A: *a b}\n":                   `put it between quotes`,
+		"name: x\nrun: y\nenv:\n  PASSWORD: *a*!b c\n":        `put it between quotes`,
+		"name: x\nrun: y\nsecrets:\n  A: *1 * * * *\n":        `put it between quotes`,
+	} {
+		e := refuse(t, text)[0]
+		if e.Suggestion != want {
+			t.Errorf("%s%v", text, e)
+		}
 	}
 }
 

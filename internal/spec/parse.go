@@ -139,7 +139,15 @@ func (r *reader) explainSyntax(e *yaml.LoadError, at *span) (problem, hint strin
 	rest := r.src.rest(*at)
 	has := func(s string) bool { return strings.Contains(e.Message, s) }
 	within := func(s string) bool { return strings.Contains(e.ContextMsg, s) }
+	if opened, ok := r.unclosed(*at); ok && !has("exceeded max depth") {
+		*at = opened
+		return "text between quotes does not end on its line", "close the quotes that begin here"
+	}
 	switch {
+	case within("an alias"), within("an anchor"), r.star(*at) >= 0:
+		return r.starred(at)
+	case has("block sequence entries are not allowed"):
+		return "a list cannot begin here", "begin it on the line below its key, or write it as [one, two]"
 	case has("mapping values are not allowed"):
 		if oneWord().MatchString(strings.TrimSuffix(line, rest)) {
 			return "a key cannot stand here", "mend the indentation: the line before is not one that keys can stand below"
