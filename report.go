@@ -26,9 +26,12 @@ type Report struct {
 
 // Usage is what the job's processes used.
 type Usage struct {
-	Wall       Seconds `json:"wall"`
-	CPU        Seconds `json:"cpu"`
-	PeakMemory int64   `json:"peak_memory"` // bytes; 0: not known
+	Wall Seconds `json:"wall"`
+	CPU  Seconds `json:"cpu"`
+	// PeakMemory is in bytes; 0: not known. It is that of the largest process, not the sum of all. Only
+	// where machine.memory is set, and a cgroup holds the machine to it, is it that of the whole machine,
+	// with what the kernel cached of files for it.
+	PeakMemory int64 `json:"peak_memory"`
 }
 
 // Object is one stored object and what it must contain.

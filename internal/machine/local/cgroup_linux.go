@@ -242,6 +242,53 @@ func killCgroup(dir string) error {
 	return nil
 }
 
+// The pauses between looks whether a cgroup is empty. A process that waits for a disk may die late.
+const (
+	firstPause   = time.Millisecond
+	longestPause = 100 * time.Millisecond
+)
+
+// emptyCgroup kills what is in the cgroup, again and again until nothing is or ctx ends.
+func emptyCgroup(ctx context.Context, dir string) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		if empty, err := cgroupEmpty(dir); empty || err != nil {
+			return err
+		}
+		if err := killCgroup(dir); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil // who removes it says that it is not empty
+		case <-time.After(pause):
+		}
+	}
+}
+
+// peakMemory is the most that all processes had at one time, where a cgroup limits their memory; 0 where
+// none does or the kernel does not tell.
+func peakMemory(cs []cgroup) int64 {
+	for _, c := range cs {
+		if !slices.Contains(c.controllers, memoryController) {
+			continue
+		}
+		file := "memory.max_usage_in_bytes"
+		if c.v2 {
+			file = "memory.peak" // since Linux 5.19
+		}
+		b, err := os.ReadFile(filepath.Join(c.dir, file))
+		if err != nil {
+			return 0
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	return 0
+}
+
 // removeCgroup removes an empty cgroup. The kernel may need a moment to let go of the last process.
 func removeCgroup(ctx context.Context, dir string) error {
 	for pause := time.Millisecond; ; pause *= 2 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -50,10 +51,42 @@ func (f *first) start(o order) (pid int, err error) {
 	}
 	pid, err = limited(o.Pids, func() (int, error) { return syscall.ForkExec(argv[0], argv, attr) })
 	unix.Close(outputFD) // the job's output ends with the job
+	if name := interpreter(o.Script); errors.Is(err, fs.ErrNotExist) && name != "" && !there(name, work) {
+		return 0, fmt.Errorf("its first line names %s, which is not there", shown(name))
+	}
 	if err != nil {
-		return 0, fmt.Errorf("start the job with %s: %w", argv[0], err)
+		return 0, fmt.Errorf("run %s: %w", argv[0], err)
 	}
 	return pid, nil
+}
+
+// interpreter is what the kernel takes for it in the first line; empty where the line names none.
+func interpreter(script string) string {
+	line, found := strings.CutPrefix(script, "#!")
+	if !found {
+		return ""
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	name, _, _ := strings.Cut(strings.TrimLeft(line, " \t"), " ")
+	name, _, _ = strings.Cut(name, "\t")
+	return name
+}
+
+// there tells whether a file is, for a process that begins in work.
+func there(name, work string) bool {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(work, name)
+	}
+	_, err := os.Stat(name)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// shown is a name as it is, quoted where it has what cannot be seen, such as the end of a line of Windows.
+func shown(name string) string {
+	if q := strconv.Quote(name); q != `"`+name+`"` {
+		return q
+	}
+	return name
 }
 
 // limited starts a process under a limit of the user's processes. The limit holds for the process

@@ -67,10 +67,10 @@ func TestJob(t *testing.T) {
 func TestScriptThatCannotStart(t *testing.T) {
 	t.Parallel()
 	onEveryRung(t, func(t *testing.T, h *host, rung dayfly.Isolation) {
-		s := h.spec("#!/no/such/interpreter\n")
+		s := h.spec("#! /no/such/interpreter -x\n")
 		s.Machine.Isolation = rung
 		h.launch(s)
-		if o := h.end(s); !strings.Contains(o.Err, "start the job") || !strings.Contains(o.Err, "no such file") {
+		if o := h.end(s); o.Err != "its first line names /no/such/interpreter, which is not there" {
 			t.Errorf("ended as %+v", o)
 		}
 	})

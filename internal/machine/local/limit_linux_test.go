@@ -68,3 +68,21 @@ func TestUsageIsMeasured(t *testing.T) {
 		}
 	})
 }
+
+// Each of three processes has 30 MB while the others have theirs.
+func TestPeakMemory(t *testing.T) {
+	t.Parallel()
+	onEveryRung(t, func(t *testing.T, h *host, rung dayfly.Isolation) {
+		for _, limit := range []int64{0, 512 << 20} {
+			s := h.spec("for i in 1 2 3; do (head -c 30000000 /dev/zero; sleep 1) | tail -c 30000000 >/dev/null & done; wait")
+			s.Machine.Isolation, s.Machine.Memory = rung, limit
+			h.launch(s)
+			o := h.end(s)
+			peak := o.Exit.Usage.PeakMemory
+			whole := limit > 0 && !unlimited(o, "memory")
+			if whole && peak < 85_000_000 || !whole && (peak < 25_000_000 || peak > 70_000_000) || peak > 512<<20 {
+				t.Errorf("with a limit of %d the peak was %d", limit, peak)
+			}
+		}
+	})
+}

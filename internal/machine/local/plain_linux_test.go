@@ -1,9 +1,12 @@
 package local
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -115,4 +118,50 @@ func TestEscapeOption(t *testing.T) {
 	if got := escapeOption(`/a:b,c\d e`); got != `/a\:b\,c\\d e` {
 		t.Errorf("got %s", got)
 	}
+}
+
+func TestPeakMemoryOfACgroup(t *testing.T) {
+	t.Parallel()
+	all := []controller{pidsController, memoryController}
+	d := fakeCgroups(t, map[string]string{
+		"one/memory.max_usage_in_bytes": "1234\n", "two/memory.peak": "5678\n", "odd/memory.peak": "max\n", "old/memory.max": "9\n",
+	})
+	for name, c := range map[string]struct {
+		cgroups []cgroup
+		want    int64
+	}{
+		"version 1":      {[]cgroup{{dir: d + "/two", controllers: all[:1]}, {dir: d + "/one", controllers: all[1:]}}, 1234},
+		"version 2":      {[]cgroup{{dir: d + "/two", v2: true, controllers: all}}, 5678},
+		"not limited":    {[]cgroup{{dir: d + "/two", v2: true, controllers: all[:1]}}, 0},
+		"an old kernel":  {[]cgroup{{dir: d + "/old", v2: true, controllers: all}}, 0},
+		"not a number":   {[]cgroup{{dir: d + "/odd", v2: true, controllers: all}}, 0},
+		"no cgroup here": {nil, 0},
+	} {
+		if got := peakMemory(c.cgroups); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestAProcessThatDoesNotDie(t *testing.T) {
+	t.Parallel()
+	dir := fakeCgroups(t, map[string]string{"cgroup.procs": "1\n", "cgroup.kill": ""})
+	procs := filepath.Join(dir, "cgroup.procs")
+	synctest.Test(t, func(t *testing.T) { // whose clock moves only while everybody waits
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := emptyCgroup(ctx, dir); err != nil || time.Since(begin) != 10*time.Second {
+			t.Errorf("it ended after %s, not with its context: %v", time.Since(begin), err)
+		}
+		begin = time.Now()
+		time.AfterFunc(5*time.Second, func() {
+			if err := os.WriteFile(procs, nil, 0o644); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := emptyCgroup(t.Context(), dir); err != nil || time.Since(begin) > 5*time.Second+longestPause {
+			t.Errorf("the last process died after 5s, and it ended after %s: %v", time.Since(begin), err)
+		}
+	})
 }

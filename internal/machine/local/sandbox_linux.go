@@ -73,13 +73,13 @@ func (s *sandbox) clone(output *os.File) (*child, error) {
 	defer s.mu.Unlock()
 	switch {
 	case s.begun:
-		return nil, errors.New("start the job: the sandbox has been used")
+		return nil, errors.New("the sandbox has been used")
 	case s.expired:
-		return nil, errors.New("start the job: the machine's deadline has passed")
+		return nil, errors.New("the machine's deadline has passed")
 	}
 	s.begun = true
 	if err := s.dir.write(fileInit, initFile{}); err != nil {
-		return nil, fmt.Errorf("start the job: %w", err)
+		return nil, fmt.Errorf("record that there is a sandbox: %w", err)
 	}
 	c, err := s.program.spawn(s.launch.Way, s.dir.token(), output, os.Stderr, s.ownNetwork())
 	if err != nil {
@@ -125,14 +125,14 @@ func (s *sandbox) begin(c *child, cmd machine.Command) (notes []string, err erro
 		return nil, err
 	}
 	if err := c.order(o); err != nil {
-		return nil, fmt.Errorf("start the job: %w", err)
+		return nil, fmt.Errorf("order the sandbox's first process: %w", err)
 	}
 	w, err := c.next()
 	switch {
 	case errors.Is(err, io.EOF) && c.rebooted(s.launch.Way):
 		return notes, nil // it began, and shut the machine down before anybody could say so
 	case err != nil:
-		return nil, fmt.Errorf("start the job: the sandbox's first process ended: %w", err)
+		return nil, fmt.Errorf("the sandbox's first process ended: %w", err)
 	case w.Say != sayStarted:
 		return nil, errors.New(w.Error)
 	}
@@ -194,16 +194,7 @@ func (s *sandbox) destroy(ctx context.Context) error {
 func (s *sandbox) sweep(ctx context.Context) error {
 	var errs []error
 	for _, g := range s.cgroups {
-		for empty := false; !empty && ctx.Err() == nil; {
-			var err error
-			if empty, err = cgroupEmpty(g.dir); err == nil && !empty {
-				err = killCgroup(g.dir)
-			}
-			if err != nil {
-				errs = append(errs, err)
-				break
-			}
-		}
+		errs = append(errs, emptyCgroup(ctx, g.dir))
 		errs = append(errs, removeCgroup(ctx, g.dir)) // here too: the folder may be gone, with the record of them
 	}
 	if s.launch.Way == wayGroup {
@@ -251,8 +242,12 @@ func (p *process) Wait() (machine.Exit, error) {
 	}
 	<-p.child.done
 	p.release()
+	peak := peakMemory(p.sandbox.cgroups)
 	err := p.sandbox.sweep(context.WithoutCancel(p.ctx))
 	exit, xerr := p.exit(end)
+	if peak > 0 {
+		exit.Usage.PeakMemory = peak
+	}
 	return exit, errors.Join(err, xerr)
 }
 
