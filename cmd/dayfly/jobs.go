@@ -121,7 +121,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// readWhole reads one job file and looks whether what it names in files: is there, without reading that.
+// readWhole reads one job file and looks whether what it names in files: is there and may be read, without
+// reading that.
 func readWhole(path string) jobFile {
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
@@ -130,14 +131,40 @@ func readWhole(path string) jobFile {
 	defer root.Close()
 	return readJob(path, func(name string) (problem, hint string) {
 		at := filepath.ToSlash(filepath.Clean(name))
-		_, err := root.Lstat(at)
+		info, err := root.Lstat(at)
+		if err == nil && (info.Mode().IsRegular() || info.IsDir()) {
+			err = readable(root.FS(), at)
+		}
 		switch {
 		case err == nil:
 			return "", ""
+		case errors.Is(err, fs.ErrPermission):
+			where := at
+			if p, ok := errors.AsType[*fs.PathError](err); ok && fs.ValidPath(p.Path) {
+				where = p.Path
+			}
+			if problem = reason(err); where != at {
+				problem += ": " + where
+			}
+			return problem, "this user may not read it; ls -ld " + where + " shows who may"
 		case errors.Is(err, fs.ErrNotExist):
 			hint = cmp.Or(meantFile(root.FS(), slashpath.Dir(at), slashpath.Base(at)), "names in files: begin at the directory of the job file")
 		}
 		return reason(err), hint
+	})
+}
+
+// readable opens a file, or all files of a directory, as packing will.
+func readable(fsys fs.FS, at string) error {
+	return fs.WalkDir(fsys, at, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		f, err := fsys.Open(name)
+		if err != nil {
+			return err
+		}
+		return f.Close()
 	})
 }
 

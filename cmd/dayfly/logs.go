@@ -17,8 +17,9 @@ func (a *app) logsCommand() *cobra.Command {
 	var attempt int
 	cmd := &cobra.Command{
 		Use: "logs RUN|JOB", Short: "Shows the log of a run, live while it is written",
-		Long: `Shows the log of a run; of a job, that of the run that has its machine, else of the latest. While the run is active the log is what has
-come so far, up to a second old; it is not durable yet. RUN may be the beginning of an id.`,
+		Long: `Shows the log of a run; of a job, that of the run that has its machine, else of
+the latest. While the run is active the log is what has come so far, up to a
+second old; it is not durable yet. RUN may be the beginning of an id.`,
 		Args: exactly(1, "a run or a job"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("attempt") && (attempt < 1 || follow) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
@@ -85,6 +86,9 @@ func (h *home) byPrefix(ctx context.Context, s store.Store, prefix string) (dayf
 	case 1:
 		return matches[0], nil
 	case 0:
+		if rec, err := s.Job(ctx, dayfly.JobName(prefix)); err == nil {
+			return dayfly.Run{}, notYet(rec, h.now())
+		}
 		return dayfly.Run{}, notFound("run", prefix, h.knownJobs(ctx), "dayfly history lists the runs, dayfly ps --jobs the jobs")
 	}
 	e := &dayfly.Error{Code: dayfly.CodeInvalid, Message: fmt.Sprintf("%q is the beginning of several runs", prefix), Hint: "such as"}
@@ -92,6 +96,23 @@ func (h *home) byPrefix(ctx context.Context, s store.Store, prefix string) (dayf
 		e.Hint += " " + string(r.ID)
 	}
 	return dayfly.Run{}, e
+}
+
+// notYet is the error of a job that is known and has no run.
+func notYet(rec store.Job, now time.Time) error {
+	e := &dayfly.Error{
+		Code: dayfly.CodeNotFound, Message: fmt.Sprintf("job %s has not run yet", rec.Name),
+		Hint: fmt.Sprintf("dayfly run %s runs it now", rec.Name),
+	}
+	switch {
+	case rec.Paused != "":
+		e.Message += "; it is paused"
+	case due(rec):
+		e.Message += fmt.Sprintf("; it is due at %s, %s", instant(rec.NextDue), when(rec.NextDue, now))
+	default:
+		e.Message += "; it has no slot to come"
+	}
+	return e
 }
 
 // jobsOfPrefix are the jobs whose runs' ids may begin so: the words up to each dash.

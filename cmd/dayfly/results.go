@@ -17,8 +17,9 @@ func (a *app) resultsCommand() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use: "results RUN|JOB", Short: "Lists the results of a run, or copies them out",
-		Long: `Lists what a run left in its results directory; of a job, the run that has its machine, else the latest. With --to the files are copied
-into a directory, each checked against its SHA-256: never outside that directory, and never over a file
+		Long: `Lists what a run left in its results directory; of a job, the run that has its
+machine, else the latest. With --to the files are copied into a directory, each
+checked against its SHA-256: never outside that directory, and never over a file
 that differs. RUN may be the beginning of an id.`,
 		Args: exactly(1, "a run or a job"),
 	}
