@@ -228,7 +228,7 @@ func (a *app) detached(ctx context.Context, h *home, w *watch, f attachFlags) er
 
 // sum says how an ended run went.
 func (a *app) sum(ctx context.Context, h *home, run dayfly.Run) {
-	head := fmt.Sprintf("%s in %s", a.outcome(run.Outcome), took(run.EndedAt.Sub(began(run))))
+	head := fmt.Sprintf("%s in %s", a.outcome(run.Outcome), took(over(run).Sub(began(run))))
 	at := run.Attempt()
 	if at != nil && at.ExitCode != nil {
 		head += fmt.Sprintf(", exit code %d", *at.ExitCode)

@@ -37,6 +37,23 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// A run that nobody collected for hours took as long as its job.
+func TestOver(t *testing.T) {
+	t.Parallel()
+	late, unknown, refused := finished(), finished(), finished()
+	late.EndedAt, late.Attempts[0].GoneAt = sec(9000), sec(9000)
+	unknown.Attempts[0].FinishedAt = time.Time{}
+	refused.Attempts = append(refused.Attempts, dayfly.Attempt{Number: 2, Outcome: dayfly.Refused})
+	for name, c := range map[string]struct {
+		run  dayfly.Run
+		want time.Time
+	}{"collected late": {late, sec(22)}, "its end is not known": {unknown, sec(60)}, "refused another machine": {refused, sec(22)}} {
+		if got := over(c.run); !got.Equal(c.want) {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 func TestWayOf(t *testing.T) {
 	t.Parallel()
 	show := func(way [milestones]bool) string {

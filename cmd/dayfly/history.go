@@ -219,7 +219,7 @@ func (a *app) historyList() listing[pastRun] {
 				if r.EndedAt.IsZero() || lastLaunched(r) == 0 {
 					return ""
 				}
-				return took(r.EndedAt.Sub(began(r)))
+				return took(over(r).Sub(began(r)))
 			})},
 			{head: "EXIT", cell: ofRun(func(r dayfly.Run) string {
 				if at := r.Attempt(); at != nil && at.ExitCode != nil {

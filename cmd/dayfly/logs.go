@@ -116,6 +116,9 @@ func (a *app) followLogs(ctx context.Context, h *home, l *logs, run dayfly.Run) 
 		l.begin(run, len(run.Attempts))
 	}
 	run, err = w.until(ctx, ended)
+	if ctx.Err() != nil {
+		return &exit{code: exitInterrupted} // being stopped is one way to end it
+	}
 	if err != nil {
 		return err
 	}

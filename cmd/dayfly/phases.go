@@ -69,6 +69,15 @@ func began(r dayfly.Run) time.Time {
 	return r.CreatedAt
 }
 
+// over is when the job of an ended run was at its end, in its last attempt that had a machine, and where
+// that is not known when the run was: how long it waited to be collected is no part of how long it took.
+func over(r dayfly.Run) time.Time {
+	if n := lastLaunched(r); n > 0 && !r.Attempts[n-1].FinishedAt.IsZero() {
+		return r.Attempts[n-1].FinishedAt
+	}
+	return r.EndedAt
+}
+
 // times are how long each activity of an attempt took; those that are not known are absent.
 func times(r dayfly.Run, a dayfly.Attempt) map[milestone]time.Duration {
 	at := [milestones]time.Time{requested: a.LaunchedAt, prepared: a.StartedAt, ran: a.FinishedAt, gone: a.GoneAt}

@@ -170,6 +170,10 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) error {
 	if err != nil {
 		return err
 	}
+	from := dir
+	if dir == "." {
+		from = "the current directory"
+	}
 	bad := 0
 	for i := range f.files {
 		j := &f.files[i]
@@ -192,10 +196,10 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) error {
 		}
 	}
 	if bad > 0 {
-		a.say("%s of %s not applied.", plural(bad, "file"), dir)
+		a.say("%s of %s not applied.", plural(bad, "file"), from)
 	}
 	if good := len(f.files) - bad; good > 0 || bad == 0 {
-		a.say("Applied %s of %s.", plural(good, "file"), dir)
+		a.say("Applied %s of %s.", plural(good, "file"), from)
 	}
 	if err != nil {
 		printError(a.err, err)
