@@ -270,7 +270,11 @@ func phasesText(run dayfly.Run, at dayfly.Attempt) string {
 func (a *app) sumReport(run dayfly.Run, rep dayfly.Report) {
 	used := fmt.Sprintf("CPU %s", took(rep.Usage.CPU.Duration()))
 	if rep.Usage.PeakMemory > 0 {
-		used += fmt.Sprintf(", memory at most %s", size(rep.Usage.PeakMemory))
+		whose := "largest process"
+		if q := run.Attempt().Request; q != nil && q.Machine.Memory > 0 {
+			whose = "memory at most" // of the whole machine, where it is limited
+		}
+		used += fmt.Sprintf(", %s %s", whose, size(rep.Usage.PeakMemory))
 	}
 	a.say("used:     %s", used)
 	a.say("log:      %s, sha256 %s", size(rep.Log.Size), rep.Log.SHA256)
