@@ -7,13 +7,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // MkdirAll makes a directory and those above it that are missing, and syncs the directory above each
 // that it made with sync (nil: File.Sync). One that is there already is taken to be durable.
 func MkdirAll(dir string, perm fs.FileMode, sync func(*os.File) error) error {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
+	if info, err := os.Stat(dir); err == nil {
+		if info.IsDir() {
+			return nil
+		}
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
 	}
 	dir = filepath.Clean(dir)
 	above := filepath.Dir(dir)

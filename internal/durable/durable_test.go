@@ -41,8 +41,10 @@ func TestMkdirAll(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := durable.MkdirAll(filepath.Join(file, "below"), 0o700, nil); err == nil {
-		t.Error("a directory was made below a file")
+	for _, dir := range []string{file, filepath.Join(file, "below")} {
+		if err := durable.MkdirAll(dir, 0o700, nil); !errors.Is(err, syscall.ENOTDIR) {
+			t.Errorf("%s: %v", dir, err)
+		}
 	}
 	if err := durable.Sync(filepath.Join(top, "none"), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what is not there was synced: %v", err)
