@@ -18,7 +18,6 @@ import (
 var (
 	ErrNotFound = errors.New("no such record")
 	ErrStale    = errors.New("record was changed by somebody else") // compare-and-swap lost; read again
-	ErrExists   = errors.New("record exists already")
 	ErrNewer    = errors.New("data was written by a newer version of dayfly")
 	ErrBusy     = errors.New("store is busy") // bounded wait for another process was over
 	ErrDisk     = errors.New("the disk is full or fails")
