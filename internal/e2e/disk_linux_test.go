@@ -60,17 +60,20 @@ func (d *disk) fail(rng *rand.Rand, over <-chan time.Time) {
 	mend()
 }
 
-// moved puts a file where the bucket is: who opens it finds none, who has opened it goes on.
+// moved puts a file where the bucket is: who opens it finds none, who has opened it goes on. The two change
+// places at once, or somebody would find nothing there and make a bucket.
 func (d *disk) moved(int) (string, func()) {
 	d.moving.Lock()
 	away := filepath.Join(d.path, "away")
-	err := errors.Join(os.Rename(d.bucket(), away), os.WriteFile(d.bucket(), nil, 0o600))
-	if err != nil {
+	swap := func() error {
+		return unix.Renameat2(unix.AT_FDCWD, away, unix.AT_FDCWD, d.bucket(), unix.RENAME_EXCHANGE)
+	}
+	if err := errors.Join(os.WriteFile(away, nil, 0o600), swap()); err != nil {
 		d.t.Error(err)
 	}
 	return "moved away", func() {
 		defer d.moving.Unlock()
-		if err := errors.Join(os.Remove(d.bucket()), os.Rename(away, d.bucket())); err != nil {
+		if err := errors.Join(swap(), os.Remove(away)); err != nil {
 			d.t.Error(err)
 		}
 	}
