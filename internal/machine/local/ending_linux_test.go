@@ -3,6 +3,7 @@ package local_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -151,7 +152,10 @@ func (h *host) startsWithin(life time.Duration, rung dayfly.Isolation) (machine.
 		s := h.spec(restless)
 		s.Machine.Isolation = rung
 		s.Tags.Deadline = time.Now().Add(life)
-		m := h.launch(s)
+		m, err := h.Launch(h.t.Context(), s)
+		if err != nil && !errors.Is(err, machine.ErrGone) {
+			h.t.Fatal(err)
+		}
 		started := false
 		h.await("the job starts, or its time is over", func() bool {
 			b, _ := os.ReadFile(filepath.Join(s.Task.Env["TEST_DIR"], "log"))
@@ -186,7 +190,7 @@ func TestAgentThatHangsIsGoneAfterTheDeadline(t *testing.T) {
 	h := newHost(t)
 	s := h.spec(":")
 	s.Task.Env["TEST_BREAK"] = "prepare" // it waits for its context
-	s.Tags.Deadline = time.Now().Add(time.Second)
+	s.Tags.Deadline = time.Now().Add(10 * time.Second)
 	h.launch(s)
 	h.goneBy(s.Tags.Deadline, 5*time.Second, func() []int { return processes(t, s.Token) })
 	h.awaitState(h.MachineID(s), dayfly.MachineTerminated)
