@@ -252,16 +252,20 @@ func (s *session) mutate(m mutant, t tree, ills map[string]string) (r result) {
 			return r
 		}
 	}
+	if s.check { // the project itself will do, nothing is changed
+		if err := apply(s.ctx, t.from, m, true); err != nil {
+			r.detail = err.Error()
+			return r
+		}
+		r.verdict = green
+		return r
+	}
 	if err := t.reset(); err != nil {
 		r.detail = err.Error()
 		return r
 	}
-	if err := t.apply(s.ctx, m); err != nil {
+	if err := apply(s.ctx, t.dir, m, false); err != nil {
 		r.detail = err.Error()
-		return r
-	}
-	if s.check {
-		r.verdict = green
 		return r
 	}
 	if code, out, err := shell(s.ctx, t.dir, s.build, s.limit); code != 0 {

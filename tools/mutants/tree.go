@@ -78,16 +78,20 @@ func copyFile(from, to string) error {
 	return errors.Join(err, target.Close())
 }
 
-// apply changes the copy as the mutant's patch says.
-func (t tree) apply(ctx context.Context, m mutant) error {
+// apply changes the tree at dir as the mutant's patch says; with check it only looks whether it could.
+func apply(ctx context.Context, dir string, m mutant, check bool) error {
 	patch, err := filepath.Abs(m.path)
 	if err != nil {
 		return fmt.Errorf("find the patch: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "git", "apply", "--whitespace=nowarn", patch)
-	cmd.Dir = t.dir
+	args := []string{"apply", "--whitespace=nowarn", patch}
+	if check {
+		args = append(args, "--check")
+	}
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = dir
 	// Below some repository's directory git would apply nothing and say nothing.
-	cmd.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(t.dir))
+	cmd.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("apply %s: %w\n%s", m.path, err, out)
 	}
