@@ -28,9 +28,13 @@
 // are whole numbers of d, h, m and s (90m, 1h30m, 2d), sizes a whole number and a unit (4GiB, 500MB).
 // A byte order mark at the start is tolerated; carriage returns before line feeds are too.
 //
-// [Keys] is the one table of the format: it says which keys are known, drives suggestions and
-// explanations, and says what this build does not serve. Such keys parse and validate in full;
-// [File.Unserved] lists them, and apply refuses them with a word on what does serve them.
+// # The table
+//
+// [Keys] is the one table of the format (table.go). Which keys are known, what each takes and within what
+// bounds, its default, the words about it in errors, in `dayfly explain`, in [Schema] and in the reference, and
+// what this build does not serve: all of it is made from there, so a new key is one entry, and a field of
+// [dayfly.Job] that the loader fills. Keys that are not served parse and validate in full; [File.Unserved] lists
+// them, and apply refuses them with a word on what does serve them.
 //
 // No other package imports the YAML library.
 package spec

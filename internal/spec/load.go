@@ -144,7 +144,7 @@ func (r *reader) identity(f fields, j *dayfly.Job) {
 	if v, ok := f.get("description"); ok {
 		if s, ok := r.text(v); ok {
 			// Lines may be broken as people like.
-			r.visible(v, strings.NewReplacer("\n", " ", "\t", " ").Replace(s), maxDescription)
+			r.visible(v, strings.NewReplacer("\n", " ", "\t", " ").Replace(s))
 			j.Description = s
 		}
 	}
@@ -214,7 +214,7 @@ func (r *reader) script(v value, read func(value) (string, bool)) string {
 		return ""
 	case strings.TrimSpace(s) == "":
 		r.bad(v, "", "%s is empty", v.name())
-	case len(s) > maxScript:
+	case len(s) > int(r.bounds(v).most):
 		r.bad(v, "put the script into a file and name it under files:", "%s has %d bytes; at most 64 KiB are allowed", v.name(), len(s))
 	case strings.ContainsRune(s, 0):
 		r.bad(v, "", "%s holds a NUL character", v.name())
@@ -224,10 +224,10 @@ func (r *reader) script(v value, read func(value) (string, bool)) string {
 
 // times reads how long things may take.
 func (r *reader) times(f fields, j *dayfly.Job) {
-	set := func(key string, into *dayfly.Seconds, least, most time.Duration) (value, bool) {
+	set := func(key string, into *dayfly.Seconds) (value, bool) {
 		v, ok := f.get(key)
 		if ok {
-			if d, fine := r.duration(v, least, most); fine {
+			if d, fine := r.duration(v); fine {
 				*into = d
 			} else {
 				ok = false
@@ -235,11 +235,11 @@ func (r *reader) times(f fields, j *dayfly.Job) {
 		}
 		return v, ok
 	}
-	set("timeout", &j.Timeout, time.Second, maxTimeout)
-	set("grace", &j.Grace, 0, maxGrace)
-	set("jitter", &j.Jitter, 0, maxJitter)
+	set("timeout", &j.Timeout)
+	set("grace", &j.Grace)
+	set("jitter", &j.Jitter)
 	j.Deadline = j.Timeout + dayfly.Seconds(spare)
-	if v, ok := set("deadline", &j.Deadline, time.Second, maxDeadline); ok && j.Deadline <= j.Timeout+j.Grace {
+	if v, ok := set("deadline", &j.Deadline); ok && j.Deadline <= j.Timeout+j.Grace {
 		need := (j.Timeout + j.Grace).Duration()
 		r.conflict(v, "make it longer than "+formatDuration(need)+", or leave it out for "+formatDuration(j.Timeout.Duration()+spare),
 			"deadline is %s, and timeout (%s) and grace (%s) together are %s: the machine would be ended before the job", v.n.Value,
@@ -257,18 +257,18 @@ func (r *reader) retry(f fields, j *dayfly.Job) {
 		return
 	}
 	if v, ok := f.get("attempts"); ok {
-		if n, ok := r.number(v, 1, maxAttempts); ok {
+		if n, ok := r.number(v); ok {
 			j.Retry.Attempts = n
 		}
 	}
 	if v, ok := f.get("backoff"); ok {
-		if d, ok := r.duration(v, 0, maxBackoff); ok {
+		if d, ok := r.duration(v); ok {
 			j.Retry.Backoff = d
 		}
 	}
 	causes, given := f.get("on")
 	if given {
-		for _, word := range r.words(causes, "failed", "timed_out", "lost", "capacity") {
+		for _, word := range r.words(causes) {
 			j.Retry.On = append(j.Retry.On, dayfly.Outcome(word))
 		}
 	}
@@ -280,11 +280,11 @@ func (r *reader) retry(f fields, j *dayfly.Job) {
 	}
 }
 
-// words reads a list of different words out of a few.
-func (r *reader) words(v value, allowed ...string) []string {
+// words reads a list of different words out of the few that the table has for it.
+func (r *reader) words(v value) []string {
 	var out []string
-	for _, item := range r.filled(v, len(allowed)) {
-		word, ok := r.oneOf(item, allowed...)
+	for _, item := range r.items(v) {
+		word, ok := r.oneOf(item)
 		switch {
 		case !ok:
 		case slices.Contains(out, word):
@@ -294,12 +294,4 @@ func (r *reader) words(v value, allowed ...string) []string {
 		}
 	}
 	return out
-}
-
-// filled reads a list that must not be empty.
-func (r *reader) filled(v value, most int) []value {
-	if v.n.Kind == yaml.SequenceNode && len(v.n.Content) == 0 {
-		r.bad(v, "remove the key, or name at least one", "%s is an empty list", v.name())
-	}
-	return r.items(v, most)
 }

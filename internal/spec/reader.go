@@ -109,7 +109,15 @@ func explain(k Key) string {
 	if k.Path == "" {
 		return ""
 	}
-	return k.Path + ": " + k.Doc
+	line := k.Path + ": " + strings.TrimSuffix(k.Doc, ".")
+	if allowed := k.Allowed(); allowed != "" {
+		line += ": " + allowed
+	}
+	line += "."
+	if k.More != "" {
+		line += " More: dayfly explain " + k.Path
+	}
+	return line
 }
 
 // found says in words what a value is.
@@ -225,7 +233,7 @@ func (f fields) get(name string) (value, bool) {
 // or have no value. A required key that is missing is reported too.
 func (r *reader) mapping(v value) (fields, bool) {
 	if v.n.Kind != yaml.MappingNode {
-		r.wrong(v, r.want(v.pattern, wantMapping), "")
+		r.wrong(v, r.form(v).String(), "")
 		return fields{}, false
 	}
 	f := fields{of: v, values: map[string]value{}}
@@ -245,7 +253,7 @@ func (r *reader) mapping(v value) (fields, bool) {
 		seen[name] = r.scalarSpan(key)
 		r.record(child)
 		if isNull(val) {
-			r.wrong(child, r.want(child.pattern, ""), "")
+			r.wrong(child, r.form(child).String(), "")
 			continue
 		}
 		f.values[name] = child
@@ -280,15 +288,18 @@ func (r *reader) named(v value) []value {
 	return out
 }
 
-// items reads a list, which must not be empty and not longer than most.
-func (r *reader) items(v value, most int) []value {
+// items reads a list, with as many entries as the table allows.
+func (r *reader) items(v value) []value {
 	if v.n.Kind != yaml.SequenceNode {
-		r.wrong(v, r.want(v.pattern, wantList), "")
+		r.wrong(v, r.form(v).String(), "")
 		return nil
 	}
-	if len(v.n.Content) > most {
-		r.bad(v, "", "%s has %d entries; at most %d are allowed", v.name(), len(v.n.Content), most)
+	switch f, n := r.bounds(v), int64(len(v.n.Content)); {
+	case n > f.most:
+		r.bad(v, "", "%s has %d entries; at most %d are allowed", v.name(), n, f.most)
 		return nil
+	case n < f.least:
+		r.bad(v, "remove the key, or name at least one", "%s is an empty list", v.name())
 	}
 	var out []value
 	for i, n := range v.n.Content {
@@ -310,13 +321,16 @@ func pairs(n *yaml.Node) func(yield func(key, val *yaml.Node) bool) {
 	}
 }
 
-// want is what the table says that a key takes.
-func (r *reader) want(pattern, otherwise string) string {
-	if k, ok := r.table.find(pattern); ok {
-		return k.Type
+// form is what the table says that a value may be.
+func (r *reader) form(v value) Form {
+	if v.path == "" {
+		return mapping()
 	}
-	return otherwise
+	return r.table.form(v.pattern)
 }
+
+// bounds is the part of its form that a value has to fit, by what it is in the file.
+func (r *reader) bounds(v value) Form { return r.form(v).of(v.n.Kind) }
 
 func (r *reader) unknown(in value, key *yaml.Node) {
 	if r.full() {
@@ -362,7 +376,7 @@ func suggested(parent, hint string) string {
 		return ""
 	}
 	word, _, _ := strings.Cut(rest, `"`)
-	if slices.ContainsFunc(jobKeys, func(k Key) bool { return k.Path == join(parent, word) }) {
+	if _, ok := jobKeys.find(join(parent, word)); ok {
 		return join(parent, word)
 	}
 	return word

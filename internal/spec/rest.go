@@ -2,7 +2,6 @@ package spec
 
 import (
 	"net/url"
-	"time"
 
 	"github.com/dayfly-io/dayfly"
 )
@@ -23,10 +22,10 @@ func (r *reader) notify(v value, j *dayfly.Job) {
 	targets := len(f.values)
 	if v, ok := f.get("on"); ok {
 		targets--
-		n.On = r.words(v, "failed", "timed_out", "lost", "canceled", "refused", "missed", "skipped", "succeeded", "recovered")
+		n.On = r.words(v)
 	}
 	if v, ok := f.get("email"); ok {
-		n.Email, _ = r.line(v, 254)
+		n.Email, _ = r.line(v)
 		if n.Email != "" && !address().MatchString(n.Email) {
 			r.bad(v, "for example ops@example.org", "%q is not a mail address", clip(n.Email, 60))
 		}
@@ -53,7 +52,7 @@ func (r *reader) notify(v value, j *dayfly.Job) {
 }
 
 func (r *reader) webhook(v value) string {
-	s, ok := r.line(v, 2048)
+	s, ok := r.line(v)
 	if !ok {
 		return ""
 	}
@@ -85,7 +84,7 @@ func (r *reader) limits(top fields, j *dayfly.Job) {
 	if v, ok := top.get("limit"); ok {
 		if f, ok := r.some(v); ok {
 			if v, ok := f.get("machines"); ok {
-				j.Limit.Machines, _ = r.number(v, 1, maxMachines)
+				j.Limit.Machines, _ = r.number(v)
 			}
 		}
 	}
@@ -93,7 +92,7 @@ func (r *reader) limits(top fields, j *dayfly.Job) {
 		if f, ok := r.some(v); ok {
 			read := func(key string) (d dayfly.Seconds) {
 				if v, ok := f.get(key); ok {
-					d, _ = r.duration(v, time.Hour, maxKeep)
+					d, _ = r.duration(v)
 				}
 				return d
 			}

@@ -35,14 +35,14 @@ func looksNumeric(s string) bool { return len(s) < 400 && numeric().MatchString(
 func (r *reader) text(v value) (string, bool) {
 	switch {
 	case v.n.Kind != yaml.ScalarNode || isNull(v.n):
-		r.wrong(v, r.want(v.pattern, wantText), "")
+		r.wrong(v, r.form(v).String(), "")
 		return "", false
 	case isPlain(v.n) && (v.n.Value == "true" || v.n.Value == "false" || looksNumeric(v.n.Value)):
 		hint := fmt.Sprintf("put it between quotes: %q", clip(v.n.Value, 40))
 		if isSecretPath(v.pattern) {
 			hint = ""
 		}
-		r.wrong(v, r.want(v.pattern, wantText), hint)
+		r.wrong(v, r.form(v).String(), hint)
 		return "", false
 	}
 	return v.n.Value, true
@@ -61,17 +61,18 @@ func (r *reader) written(v value) (string, bool) {
 	return v.n.Value, true
 }
 
-// line reads text that is not empty, not longer than most characters, and one that people can see.
-func (r *reader) line(v value, most int) (string, bool) {
+// line reads text that is not empty, not longer than the table allows, and one that people can see.
+func (r *reader) line(v value) (string, bool) {
 	s, ok := r.text(v)
-	if !ok || !r.visible(v, s, most) {
+	if !ok || !r.visible(v, s) {
 		return "", false
 	}
 	return s, true
 }
 
 // visible tells whether text is not empty, not too long, and holds nothing that people cannot see.
-func (r *reader) visible(v value, s string, most int) bool {
+func (r *reader) visible(v value, s string) bool {
+	most := int(r.bounds(v).most)
 	switch {
 	case strings.TrimSpace(s) == "":
 		r.bad(v, "", "%s is empty", v.name())
@@ -87,8 +88,9 @@ func (r *reader) visible(v value, s string, most int) bool {
 	return false
 }
 
-// oneOf reads one of a few words.
-func (r *reader) oneOf(v value, words ...string) (string, bool) {
+// oneOf reads one of the few words that the table has for it.
+func (r *reader) oneOf(v value) (string, bool) {
+	words := r.bounds(v).words()
 	s, ok := r.text(v)
 	if !ok {
 		return "", false
@@ -128,8 +130,9 @@ func oddNumber(s string) string {
 	return ""
 }
 
-// number reads a whole number within bounds.
-func (r *reader) number(v value, least, most int) (int, bool) {
+// number reads a whole number within the bounds of the table.
+func (r *reader) number(v value) (int, bool) {
+	least, most := int(r.bounds(v).least), int(r.bounds(v).most)
 	s, ok := r.numeral(v, wantNumber)
 	if !ok {
 		return 0, false
@@ -168,8 +171,9 @@ func (r *reader) numeral(v value, want string) (string, bool) {
 	return "", false
 }
 
-// duration reads a length of time within bounds.
-func (r *reader) duration(v value, least, most time.Duration) (dayfly.Seconds, bool) {
+// duration reads a length of time within the bounds of the table.
+func (r *reader) duration(v value) (dayfly.Seconds, bool) {
+	least, most := time.Duration(r.bounds(v).least), time.Duration(r.bounds(v).most)
 	s := v.n.Value
 	if v.n.Kind != yaml.ScalarNode || isNull(v.n) || isPlain(v.n) && (s == "true" || s == "false") {
 		r.wrong(v, wantDuration+" such as 90m", "")
@@ -247,8 +251,9 @@ func formatDuration(d time.Duration) string {
 	return b.String()
 }
 
-// size reads a number of bytes within bounds.
-func (r *reader) size(v value, least, most int64) (int64, bool) {
+// size reads a number of bytes within the bounds of the table.
+func (r *reader) size(v value) (int64, bool) {
+	least, most := r.bounds(v).least, r.bounds(v).most
 	s := v.n.Value
 	if v.n.Kind != yaml.ScalarNode || isNull(v.n) || isPlain(v.n) && (s == "true" || s == "false") {
 		r.wrong(v, wantSize+" such as 4GiB", "")

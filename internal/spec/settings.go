@@ -44,7 +44,7 @@ func (r *reader) settings(root value) (s Settings) {
 		}
 	}
 	if v, ok := f.get("bucket"); ok {
-		s.Bucket, _ = r.line(v, maxPath)
+		s.Bucket, _ = r.line(v)
 		if scheme, _, found := strings.Cut(s.Bucket, "://"); found {
 			r.fault(RuleUnserved, v.path, r.spanOf(v), fmt.Sprintf("buckets at %s:// are not part of this build", clip(scheme, 20)), "name a directory")
 		}
@@ -52,7 +52,7 @@ func (r *reader) settings(root value) (s Settings) {
 	if v, ok := f.get("limits"); ok {
 		if f, ok := r.some(v); ok {
 			if v, ok := f.get("machines"); ok {
-				s.Limits.Machines, _ = r.number(v, 1, maxMachines)
+				s.Limits.Machines, _ = r.number(v)
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func (s Settings) Marshal() []byte {
 		default:
 			line = "# " + k.Example
 		}
-		b.WriteString("\n# " + k.Doc + "\n" + line + "\n")
+		b.WriteString("\n# " + strings.TrimSpace(k.Doc+" "+k.More) + "\n" + line + "\n")
 	}
 	return []byte(b.String())
 }

@@ -66,7 +66,7 @@ func TestFreshSettings(t *testing.T) {
 	got := string(spec.Settings{Installation: "home"}.Marshal())
 	want := `# The settings of this data directory.
 
-# The name of this installation, on every machine it makes; made once and never changed.
+# The name of this installation, on every machine it makes. It is made once and never changed.
 installation: "home"
 
 # Where logs, results and files are kept: a directory.

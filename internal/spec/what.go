@@ -35,7 +35,7 @@ var loaders = []string{"LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "BASH_ENV", 
 // files reads paths below the job file's directory. Their text is looked at here, and what they name by look.
 func (r *reader) files(v value) []string {
 	var out, seen []string
-	for _, item := range r.items(v, maxFiles) {
+	for _, item := range r.items(v) {
 		s, ok := r.text(item)
 		if !ok || !r.below(item, s) {
 			continue
@@ -191,7 +191,7 @@ func (r *reader) param(v value, j *dayfly.Job) {
 	if !ok {
 		return
 	}
-	if p.Type, ok = r.oneOf(kind, "int", "float", "string", "bool"); !ok {
+	if p.Type, ok = r.oneOf(kind); !ok {
 		return
 	}
 	if v, ok := f.get("default"); ok {

@@ -28,7 +28,7 @@ func (r *reader) schedules(f fields, j *dayfly.Job) {
 	case yaml.ScalarNode:
 		d.expression(v, &dayfly.Schedule{}, zone)
 	case yaml.SequenceNode:
-		for _, item := range r.filled(v, maxSchedules) {
+		for _, item := range r.items(v) {
 			if item.n.Kind == yaml.MappingNode {
 				d.item(item)
 			} else {
@@ -36,7 +36,7 @@ func (r *reader) schedules(f fields, j *dayfly.Job) {
 			}
 		}
 	default:
-		r.wrong(v, "text or a list", "put a dash before it: a list may hold {at, timezone, from, until, anchor}")
+		r.wrong(v, r.form(v).String(), "put a dash before it: a list may hold {at, timezone, from, until, anchor}")
 	}
 }
 
@@ -144,7 +144,7 @@ func (r *reader) policies(f fields, j *dayfly.Job) {
 		r.catchUp(v, &j.CatchUp)
 	}
 	if v, ok := f.get("overlap"); ok {
-		if s, ok := r.oneOf(v, "skip", "queue", "replace", "allow"); ok {
+		if s, ok := r.oneOf(v); ok {
 			j.Overlap = dayfly.Overlap(s)
 		}
 	}
@@ -152,7 +152,7 @@ func (r *reader) policies(f fields, j *dayfly.Job) {
 		j.Array = r.array(v)
 	}
 	if v, ok := f.get("notify"); ok {
-		for _, item := range r.filled(v, 50) {
+		for _, item := range r.items(v) {
 			r.notify(item, j)
 		}
 	}
@@ -160,9 +160,8 @@ func (r *reader) policies(f fields, j *dayfly.Job) {
 }
 
 func (r *reader) catchUp(v value, c *dayfly.CatchUp) {
-	policies := []string{string(dayfly.CatchUpNone), string(dayfly.CatchUpLast), string(dayfly.CatchUpAll)}
 	if v.n.Kind == yaml.ScalarNode {
-		if s, ok := r.oneOf(v, policies...); ok {
+		if s, ok := r.oneOf(v); ok {
 			c.Policy = dayfly.CatchUpPolicy(s)
 		}
 		return
@@ -172,12 +171,12 @@ func (r *reader) catchUp(v value, c *dayfly.CatchUp) {
 		return
 	}
 	if v, ok := f.get("policy"); ok {
-		if s, ok := r.oneOf(v, policies...); ok {
+		if s, ok := r.oneOf(v); ok {
 			c.Policy = dayfly.CatchUpPolicy(s)
 		}
 	}
 	if v, ok := f.get("within"); ok {
-		if d, ok := r.duration(v, time.Second, maxWithin); ok {
+		if d, ok := r.duration(v); ok {
 			c.Within = d
 		}
 		switch {

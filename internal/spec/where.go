@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 
@@ -52,13 +51,13 @@ func (r *reader) machineKind(f fields, m *dayfly.MachineChoice) {
 		}
 	}
 	if v, ok := f.get("market"); ok {
-		m.Market, _ = r.oneOf(v, "on-demand", "spot", "spot-first")
+		m.Market, _ = r.oneOf(v)
 	}
 	if v, ok := f.get("network"); ok {
-		m.Network, _ = r.oneOf(v, "host", "none")
+		m.Network, _ = r.oneOf(v)
 	}
 	if v, ok := f.get("isolation"); ok {
-		s, _ := r.oneOf(v, "best", "full", "partial", "none")
+		s, _ := r.oneOf(v)
 		m.Isolation = dayfly.Isolation(s)
 	}
 	if v, ok := f.get("image"); ok {
@@ -68,7 +67,7 @@ func (r *reader) machineKind(f fields, m *dayfly.MachineChoice) {
 
 // kindOfMachine reads where machines come from. What it suggests is what this build serves.
 func (r *reader) kindOfMachine(v value, s string) string {
-	if slices.Contains([]string{"local", "docker", "qemu", "ec2"}, s) {
+	if slices.Contains(r.bounds(v).words(), s) {
 		return s
 	}
 	hint := "machines on docker, qemu and ec2 are" + notHere
@@ -83,30 +82,30 @@ func (r *reader) machineSize(f fields, m *dayfly.MachineChoice) {
 	if v, ok := f.get("cpu"); ok {
 		if s, ok := r.numeral(v, wantDecimal); ok {
 			n, err := strconv.ParseFloat(s, 64)
-			if err != nil || n < 0.01 || n > 1024 {
-				r.bad(v, "", "%s is %s; it must be from 0.01 to 1024", v.name(), clip(s, 40))
+			if f := r.bounds(v); err != nil || n < f.low || n > f.high {
+				r.bad(v, "", "%s is %s; it must be from %v to %v", v.name(), clip(s, 40), f.low, f.high)
 			}
 			m.CPU = n
 		}
 	}
 	if v, ok := f.get("memory"); ok {
-		m.Memory, _ = r.size(v, 4<<20, 64<<40)
+		m.Memory, _ = r.size(v)
 	}
 	if v, ok := f.get("disk"); ok {
-		m.Disk, _ = r.size(v, 1<<30, 64<<40)
+		m.Disk, _ = r.size(v)
 	}
 	if v, ok := f.get("pids"); ok {
-		m.Pids, _ = r.number(v, minPids, maxPids)
+		m.Pids, _ = r.number(v)
 	}
 }
 
 func (r *reader) machinePlace(f fields, m *dayfly.MachineChoice) {
 	if v, ok := f.get("type"); ok {
 		if v.n.Kind == yaml.SequenceNode {
-			m.Type = r.names(v, 20, typeName(), "an instance type such as c8g.large")
+			m.Type = r.names(v)
 		} else if s, ok := r.text(v); ok {
-			if len(s) > 63 || !typeName().MatchString(s) {
-				r.bad(v, "", "%q is not an instance type such as c8g.large", clip(s, 40))
+			if !typeName().MatchString(s) {
+				r.bad(v, "", "%q is not %s", clip(s, 40), r.bounds(v).like)
 			}
 			m.Type = []string{s}
 		}
@@ -122,10 +121,10 @@ func (r *reader) machinePlace(f fields, m *dayfly.MachineChoice) {
 	regions, _ := r.mapping(v)
 	m.Regions = &dayfly.Regions{}
 	if v, ok := regions.get("each"); ok {
-		m.Regions.Each = r.names(v, 50, regionName(), "a region such as eu-west-1")
+		m.Regions.Each = r.names(v)
 	}
 	if v, ok := regions.get("first"); ok {
-		m.Regions.First = r.names(v, 50, regionName(), "a region such as eu-west-1")
+		m.Regions.First = r.names(v)
 	}
 	switch len(regions.values) {
 	case 0:
@@ -135,15 +134,16 @@ func (r *reader) machinePlace(f fields, m *dayfly.MachineChoice) {
 	}
 }
 
-// names reads a list of different names of a form.
-func (r *reader) names(v value, most int, form *regexp.Regexp, like string) []string {
+// names reads a list of different names, each of the form that the table says.
+func (r *reader) names(v value) []string {
 	var out []string
-	for _, item := range r.filled(v, most) {
+	for _, item := range r.items(v) {
+		form := r.bounds(item)
 		s, ok := r.text(item)
 		switch {
 		case !ok:
-		case len(s) > 63 || !form.MatchString(s):
-			r.bad(item, "", "%q is not %s", clip(s, 40), like)
+		case int64(len(s)) > form.most || !form.must[0]().MatchString(s):
+			r.bad(item, "", "%q is not %s", clip(s, 40), form.like)
 		case slices.Contains(out, s):
 			r.fault(RuleDuplicate, item.path, r.spanOf(item), s+" is named twice", "remove one of them")
 		default:
@@ -156,7 +156,7 @@ func (r *reader) names(v value, most int, form *regexp.Regexp, like string) []st
 func (r *reader) image(v value) *dayfly.Image {
 	image := &dayfly.Image{}
 	if v.n.Kind == yaml.ScalarNode {
-		image.Name, _ = r.line(v, 255)
+		image.Name, _ = r.line(v)
 		return image
 	}
 	f, ok := r.mapping(v)
@@ -164,10 +164,10 @@ func (r *reader) image(v value) *dayfly.Image {
 		return image
 	}
 	if v, ok := f.get("name"); ok {
-		image.Name, _ = r.line(v, 255)
+		image.Name, _ = r.line(v)
 	}
 	if v, ok := f.get("owner"); ok {
-		image.Owner, _ = r.line(v, 255)
+		image.Owner, _ = r.line(v)
 	}
 	if v, ok := f.get("newest"); ok {
 		image.Newest, _ = r.boolean(v)
@@ -182,10 +182,10 @@ func (r *reader) array(v value) *dayfly.Array {
 	}
 	a := &dayfly.Array{}
 	if v, ok := f.get("size"); ok {
-		a.Size, _ = r.number(v, 1, maxArray)
+		a.Size, _ = r.number(v)
 	}
 	if v, ok := f.get("at_once"); ok {
-		n, fine := r.number(v, 1, maxArray)
+		n, fine := r.number(v)
 		if fine && a.Size > 0 && n > a.Size {
 			r.conflict(v, "at most "+strconv.Itoa(a.Size), "at_once is %d, and there are only %d runs", n, a.Size)
 		}
