@@ -159,6 +159,7 @@ func (a *app) root() *cobra.Command {
 		a.validateCommand(), a.nextCommand(), a.applyCommand(), a.rmCommand(), a.runCommand(), a.psCommand(),
 		a.logsCommand(), a.resultsCommand(), a.cancelCommand(), a.retryCommand(), a.historyCommand(),
 		a.machinesCommand(), a.sweepCommand(), a.serveCommand(), a.agentCommand(), a.versionCommand(),
+		a.explainCommand(), a.schemaCommand(),
 	)
 	return root
 }

@@ -35,6 +35,15 @@ func LoadLocation(name string) (*time.Location, error) {
 	return z.location, nil
 }
 
+// Zones are the names of all zones that are embedded, sorted.
+func Zones() []string {
+	files, err := archive()
+	if err != nil {
+		return nil // LoadLocation says why
+	}
+	return sortedNames(files)
+}
+
 func loadZone(name string) (*zone, error) {
 	if z, ok := loaded.Load(name); ok {
 		return z.(*zone), nil
