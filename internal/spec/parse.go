@@ -191,6 +191,18 @@ func isNull(n *yaml.Node) bool {
 	return false
 }
 
+// isBool tells whether a value is true or false, in any spelling that YAML 1.2 knows.
+func isBool(n *yaml.Node) bool {
+	if n.Kind != yaml.ScalarNode || !isPlain(n) {
+		return false
+	}
+	switch n.Value {
+	case "true", "True", "TRUE", "false", "False", "FALSE":
+		return true
+	}
+	return false
+}
+
 // isPlain tells whether a scalar stands without quotes and not as a block.
 func isPlain(n *yaml.Node) bool {
 	return n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0

@@ -133,7 +133,7 @@ func found(n *yaml.Node) string {
 		return "nothing"
 	case !isPlain(n):
 		return fmt.Sprintf("the text %q", clip(n.Value, 40))
-	case n.Value == "true" || n.Value == "false":
+	case isBool(n):
 		return n.Value
 	case looksNumeric(n.Value):
 		return "the number " + clip(n.Value, 40)

@@ -37,7 +37,7 @@ func (r *reader) text(v value) (string, bool) {
 	case v.n.Kind != yaml.ScalarNode || isNull(v.n):
 		r.wrong(v, r.form(v).String(), "")
 		return "", false
-	case isPlain(v.n) && (v.n.Value == "true" || v.n.Value == "false" || looksNumeric(v.n.Value)):
+	case isBool(v.n) || isPlain(v.n) && looksNumeric(v.n.Value):
 		hint := fmt.Sprintf("put it between quotes: %q", clip(v.n.Value, 40))
 		if isSecretPath(v.pattern) {
 			hint = ""
@@ -175,7 +175,7 @@ func (r *reader) numeral(v value, want string) (string, bool) {
 func (r *reader) duration(v value) (dayfly.Seconds, bool) {
 	least, most := time.Duration(r.bounds(v).least), time.Duration(r.bounds(v).most)
 	s := v.n.Value
-	if v.n.Kind != yaml.ScalarNode || isNull(v.n) || isPlain(v.n) && (s == "true" || s == "false") {
+	if v.n.Kind != yaml.ScalarNode || isNull(v.n) || isBool(v.n) {
 		r.wrong(v, wantDuration+" such as 90m", "")
 		return 0, false
 	}
@@ -255,7 +255,7 @@ func formatDuration(d time.Duration) string {
 func (r *reader) size(v value) (int64, bool) {
 	least, most := r.bounds(v).least, r.bounds(v).most
 	s := v.n.Value
-	if v.n.Kind != yaml.ScalarNode || isNull(v.n) || isPlain(v.n) && (s == "true" || s == "false") {
+	if v.n.Kind != yaml.ScalarNode || isNull(v.n) || isBool(v.n) {
 		r.wrong(v, wantSize+" such as 4GiB", "")
 		return 0, false
 	}
