@@ -109,6 +109,7 @@ var dependencies = []dependency{
 	{"github.com/google/go-cmp", nil, ""},
 	{"pgregory.net/rapid", nil, ""},
 	{"github.com/rogpeppe/go-internal", nil, ""},
+	{"github.com/santhosh-tekuri/jsonschema", nil, ""},
 }
 
 // unreachable lists what a package must not reach even through others.

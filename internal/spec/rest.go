@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	address   = pattern(`^[^\s@<>"(),:;\\\[\]]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+	address   = pattern(`^[^\t\n\f\r @<>"(),:;\\\[\]]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 	slackName = pattern(`^[#@][\p{L}\p{N}_.-]{1,80}$`)
 	topicName = pattern(`^[A-Za-z0-9_-]{1,64}$`)
 )
