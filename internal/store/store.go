@@ -62,7 +62,8 @@ type Store interface {
 	// LastN gives the highest n of a (job, slot, shard), -1 when there is none.
 	LastN(ctx context.Context, job dayfly.JobName, slot time.Time, shard dayfly.Shard) (int, error)
 
-	// PutRange stores a range record; the same (job, from) again replaces it.
+	// PutRange stores a range record. The same (job, from) again replaces it, unless it ends before what
+	// is there: a range only grows, whoever comes late.
 	PutRange(ctx context.Context, r dayfly.Range) error
 	// Ranges gives the range records of a job (empty: of all) whose To is at or after since, by job, then From.
 	Ranges(ctx context.Context, job dayfly.JobName, since time.Time) ([]dayfly.Range, error)

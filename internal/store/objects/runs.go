@@ -200,10 +200,22 @@ func (s *Store) places(ctx context.Context, f store.Filter) (out []store.Positio
 // PutRange implements store.Store.
 func (s *Store) PutRange(ctx context.Context, r dayfly.Range) error {
 	key := fmt.Sprintf("records/ranges/%s/%s", r.Job, r.From.UTC().Format("20060102T150405.000Z"))
-	if err := s.write(ctx, key, r, bucket.Condition{}); err != nil {
-		return fmt.Errorf("store range of job %s from %s: %w", r.Job, r.From.Format(time.RFC3339), err)
+	for {
+		old, etag, err := read[dayfly.Range](ctx, s, key)
+		switch {
+		case err == nil && old.To.After(r.To):
+			return nil
+		case err == nil || errors.Is(err, store.ErrNotFound):
+			err = s.write(ctx, key, r, bucket.Condition{IfMatch: etag, IfAbsent: etag == ""})
+		}
+		if errors.Is(err, bucket.ErrExists) { // somebody else was there between
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("store range of job %s from %s: %w", r.Job, r.From.Format(time.RFC3339), err)
+		}
+		return nil
 	}
-	return nil
 }
 
 // Ranges implements store.Store.

@@ -16,7 +16,8 @@ func (s *Store) PutRange(ctx context.Context, r dayfly.Range) error {
 	body, err := json.Marshal(r)
 	if err == nil {
 		err = s.change(ctx, func(ctx context.Context) error {
-			_, err := s.exec(ctx, "INSERT OR REPLACE INTO ranges (job, from_slot, to_slot, body) VALUES (?, ?, ?, ?)",
+			_, err := s.exec(ctx, `INSERT INTO ranges (job, from_slot, to_slot, body) VALUES (?, ?, ?, ?)
+				ON CONFLICT DO UPDATE SET to_slot = excluded.to_slot, body = excluded.body WHERE excluded.to_slot >= ranges.to_slot`,
 				string(r.Job), r.From.UnixMicro(), r.To.UnixMicro(), string(body))
 			return err
 		})

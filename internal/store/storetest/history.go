@@ -169,6 +169,8 @@ func ranges(t *testing.T, s store.Store) {
 	ok(t, s.PutRange(ctx, grown))
 	check("after one grew", "a", time.Time{}, grown, a2)
 	check("the grown one since", "a", at(21), grown, a2)
+	ok(t, s.PutRange(ctx, a1))
+	check("after somebody came late with a shorter one", "a", time.Time{}, grown, a2)
 }
 
 func notes(t *testing.T, s store.Store) {
