@@ -169,7 +169,7 @@ func (h *home) applyAll(ctx context.Context, f found, ready []packed, prune bool
 			errs = append(errs, err)
 			continue
 		}
-		done = append(done, change{Job: p.job.Name, Change: c, Source: p.source})
+		done = append(done, change{Job: p.job.Name, Change: c, Source: p.source, Why: h.stillPaused(ctx, p.job.Name, c)})
 	}
 	gone, err := h.vanished(ctx, f)
 	if err != nil {
@@ -226,6 +226,6 @@ func (h *home) retire(ctx context.Context, rec store.Job, prune bool) (change, e
 		return c, h.loop.Remove(ctx, rec.Name)
 	}
 	var err error
-	c.Change, err = h.loop.Pause(ctx, rec.Name, c.Why)
+	c.Change, err = h.loop.Vanish(ctx, rec.Name, "because "+c.Why)
 	return c, err
 }

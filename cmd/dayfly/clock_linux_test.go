@@ -65,6 +65,32 @@ func TestServeOnce(t *testing.T) {
 	}
 }
 
+func TestPausedSlotsAreRecorded(t *testing.T) {
+	t.Parallel()
+	c, k := withClock(t)
+	c.want(0, "apply", jobFileOf(t, "hourly", "schedule: \"@hourly\"\nrun: exit 0\ntimeout: 20s\ndeadline: 40s\ncatch_up: {policy: all, within: 30d}\n"))
+	c.want(0, "pause", "hourly", "--reason", "on holiday", "--until", "150m")
+	k.put(2 * time.Hour)
+	if _, said := c.want(0, "serve", "--once"); !strings.Contains(said, "0 slots missed, 2 skipped, 0 machines launched") {
+		t.Error(said)
+	}
+	out, _ := c.want(0, "history", "-o", "jsonl")
+	if strings.Count(out, `"outcome":"skipped","reason":"paused by `) != 2 || strings.Count(out, "\n") != 2 || !strings.Contains(out, `: on holiday","attempts":[]`) {
+		t.Error(out)
+	}
+	k.put(20 * time.Hour) // past its end, which is nobody's doing
+	c.want(0, "pause", "hourly")
+	k.put(20*time.Hour + time.Minute)
+	c.want(0, "resume", "hourly")
+	out, _ = c.want(0, "history", "--outcome", "skipped")
+	if !strings.Contains(out, "hourly: 20 slots skipped, ") {
+		t.Error(out)
+	}
+	if _, said := c.want(0, "ps", "--jobs"); strings.Contains(said, "paused") {
+		t.Error(said)
+	}
+}
+
 func TestClockThatWasAhead(t *testing.T) {
 	t.Parallel()
 	c, k := withClock(t)

@@ -39,6 +39,9 @@ func TestDocsAreThoseOfTheProgram(t *testing.T) {
 	b.WriteString("# The command line\n\nThis page is written by the program: `go test ./cmd/dayfly -run TestDocs -update`.\n")
 	for _, c := range commands() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n```\n%s\n```\n", c.CommandPath(), c.Long+map[bool]string{true: c.Short}[c.Long == ""], c.UseLine())
+		if c.Example != "" {
+			fmt.Fprintf(&b, "\nFor example:\n\n```\n%s\n```\n", c.Example)
+		}
 		if c.HasParent() && c.HasLocalFlags() {
 			b.WriteString("\n```\n" + c.LocalNonPersistentFlags().FlagUsages() + "```\n")
 		}

@@ -204,7 +204,7 @@ func (a *app) historyList() listing[pastRun] {
 		columns: []column[pastRun]{
 			{head: "RUN", cell: func(p pastRun) string {
 				if p.run == nil {
-					return fmt.Sprintf("%s: %s slots %s, %s to %s", p.Job, number(p.Count), p.Outcome, instant(time.Time(p.Slot)), instant(time.Time(*p.To)))
+					return fmt.Sprintf("%s: %s %s, %s to %s", p.Job, plural(p.Count, "slot"), p.Outcome, instant(time.Time(p.Slot)), instant(time.Time(*p.To)))
 				}
 				return string(p.ID)
 			}},

@@ -173,8 +173,8 @@ func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, count
 	}
 	switch {
 	case rec == nil:
-	case rec.Paused != "":
-		a.warn("the job is paused: %s", rec.Paused)
+	case rec.Pause(a.now()).Why != "":
+		a.warn("the job is paused %s", pauseText(rec.Pause(a.now()), a.now()))
 	case !rec.Scheduled:
 		a.warn("the job was not applied; nothing runs by this schedule until dayfly apply %s", rec.Source)
 	}
@@ -188,7 +188,11 @@ func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, count
 		if t, ok = set.Next(t); !ok {
 			break
 		}
-		lines = append(lines, []string{t.In(zone).Format("Mon 2006-01-02 15:04:05 -07:00"), instant(t), when(t, a.now())})
+		line := []string{t.In(zone).Format("Mon 2006-01-02 15:04:05 -07:00"), instant(t), when(t, a.now())}
+		if rec != nil && rec.Pause(t).Why != "" {
+			line[2] += ", skipped"
+		}
+		lines = append(lines, line)
 	}
 	if len(lines) == 1 {
 		a.say("Nothing more comes.")
@@ -198,7 +202,7 @@ func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, count
 		return err
 	}
 	if rec != nil {
-		a.unkept(a.home, "table", due(*rec))
+		a.unkept(a.home, "table", due(*rec, a.now()))
 	}
 	return nil
 }

@@ -73,12 +73,19 @@ func (a *app) ps(ctx context.Context, output string) error {
 	if err != nil {
 		return fmt.Errorf("read the jobs: %w", err)
 	}
-	a.unkept(h, output, slices.ContainsFunc(jobs, due))
+	a.unkept(h, output, anyDue(jobs, a.now()))
 	return nil
 }
 
 // due tells whether a job waits for its schedule.
-func due(rec store.Job) bool { return rec.Scheduled && rec.Paused == "" && !rec.NextDue.IsZero() }
+func due(rec store.Job, now time.Time) bool {
+	return rec.Scheduled && rec.Pause(now).Why == "" && !rec.NextDue.IsZero()
+}
+
+// anyDue tells whether one of the jobs does.
+func anyDue(recs []store.Job, now time.Time) bool {
+	return slices.ContainsFunc(recs, func(rec store.Job) bool { return due(rec, now) })
+}
 
 // unkept says that schedules are waiting and nobody is at work who keeps them, to people.
 func (a *app) unkept(h *home, output string, waiting bool) {
@@ -146,7 +153,8 @@ type knownJob struct {
 	Timezone    string         `json:"timezone"`
 	NextDue     stamp          `json:"next_due"`
 	Scheduled   bool           `json:"scheduled"` // false: known only from run FILE
-	Paused      string         `json:"paused"`
+	Paused      string         `json:"paused"`    // why: by whom, or because of what
+	PausedUntil stamp          `json:"paused_until"`
 	Source      string         `json:"source"`
 	AppliedAt   stamp          `json:"applied_at"`
 	Version     string         `json:"version"`
@@ -171,7 +179,7 @@ func (a *app) psJobs(ctx context.Context, output string) error {
 	}
 	var rows []knownJob
 	for _, rec := range recs {
-		k, err := known(ctx, s, rec)
+		k, err := known(ctx, s, rec, a.now())
 		if err != nil {
 			return err
 		}
@@ -181,14 +189,14 @@ func (a *app) psJobs(ctx context.Context, output string) error {
 		return err
 	}
 	a.aheadOf(recs)
-	a.unkept(h, output, slices.ContainsFunc(recs, due))
+	a.unkept(h, output, anyDue(recs, a.now()))
 	return nil
 }
 
 // aheadOf names the jobs whose slots to come are recorded already, by a clock that was ahead.
 func (a *app) aheadOf(recs []store.Job) {
 	for _, rec := range recs {
-		if !due(rec) || rec.Cursor.Sub(a.now()) < time.Minute {
+		if !due(rec, a.now()) || rec.Cursor.Sub(a.now()) < time.Minute {
 			continue
 		}
 		a.warn("the clock was ahead: the slots of job %s up to %s are recorded already and do not come again", rec.Name, instant(rec.Cursor))
@@ -196,9 +204,10 @@ func (a *app) aheadOf(recs []store.Job) {
 	}
 }
 
-func known(ctx context.Context, s store.Store, rec store.Job) (knownJob, error) {
+func known(ctx context.Context, s store.Store, rec store.Job, now time.Time) (knownJob, error) {
+	pause := rec.Pause(now)
 	k := knownJob{
-		Name: rec.Name, NextDue: stamp(rec.NextDue), Scheduled: rec.Scheduled, Paused: rec.Paused,
+		Name: rec.Name, NextDue: stamp(rec.NextDue), Scheduled: rec.Scheduled, Paused: pause.Why, PausedUntil: stamp(pause.Until),
 		Source: rec.Source, AppliedAt: stamp(rec.AppliedAt), Version: rec.Version,
 	}
 	job, err := s.Version(ctx, rec.Version)
@@ -206,10 +215,17 @@ func known(ctx context.Context, s store.Store, rec store.Job) (knownJob, error) 
 		return k, fmt.Errorf("read job %s: %w", rec.Name, err)
 	}
 	k.Description, k.Timezone = job.Description, job.Timezone
-	if set, err := reconcile.Slots(job); err == nil {
-		k.Schedule = set.Describe()
-	} else {
+	set, err := reconcile.Slots(job)
+	if err != nil {
 		k.Schedule = err.Error()
+	} else {
+		k.Schedule = set.Describe()
+	}
+	if k.Paused != "" {
+		k.NextDue = stamp{}
+		if first, ok := set.Next(pause.Until.Add(-time.Nanosecond)); ok && !pause.Until.IsZero() {
+			k.NextDue = stamp(first)
+		}
 	}
 	for r, err := range s.History(ctx, store.Filter{Job: rec.Name, Ended: true, Limit: 1}) {
 		if err != nil {
@@ -227,6 +243,8 @@ func (a *app) jobList() listing[knownJob] {
 			{head: "JOB", cell: func(k knownJob) string { return string(k.Name) }},
 			{head: "NEXT", cell: func(k knownJob) string {
 				switch {
+				case k.Paused != "" && !time.Time(k.NextDue).IsZero():
+					return "paused, then " + when(time.Time(k.NextDue), a.now())
 				case k.Paused != "":
 					return "paused"
 				case !k.Scheduled:

@@ -105,9 +105,9 @@ func notYet(rec store.Job, now time.Time) error {
 		Hint: fmt.Sprintf("dayfly run %s runs it now", rec.Name),
 	}
 	switch {
-	case rec.Paused != "":
-		e.Message += "; it is paused"
-	case due(rec):
+	case rec.Pause(now).Why != "":
+		e.Message += "; it is paused " + pauseText(rec.Pause(now), now)
+	case due(rec, now):
 		e.Message += fmt.Sprintf("; it is due at %s, %s", instant(rec.NextDue), when(rec.NextDue, now))
 	default:
 		e.Message += "; it has no slot to come"
@@ -159,7 +159,7 @@ func (a *app) passOver(ctx context.Context, h *home, scope reconcile.Scope) erro
 
 // ringIf rings when a pass changed something.
 func (h *home) ringIf(sum reconcile.Summary) {
-	if sum.Inserted+sum.Launched+sum.Ended > 0 {
+	if sum.Inserted+sum.Skipped+sum.Launched+sum.Ended > 0 {
 		h.ring()
 	}
 }

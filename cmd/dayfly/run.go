@@ -41,6 +41,7 @@ func (a *app) run(cmd *cobra.Command, name string, f attachFlags) error {
 	if err != nil {
 		return err
 	}
+	a.despitePause(ctx, h, job.Name)
 	return a.attach(ctx, h, f, func(ctx context.Context) (dayfly.Run, error) {
 		runs, err := reconcile.Request(ctx, h.store, job, a.now())
 		if err != nil {

@@ -215,12 +215,12 @@ func (a *app) serveOnce(ctx context.Context, h *home, loop *reconcile.Reconciler
 	for {
 		sum, err := loop.Pass(ctx, reconcile.Scope{Slots: true})
 		h.ringIf(sum)
-		all.Inserted, all.Missed = all.Inserted+sum.Inserted, all.Missed+sum.Missed
+		all.Inserted, all.Missed, all.Skipped = all.Inserted+sum.Inserted, all.Missed+sum.Missed, all.Skipped+sum.Skipped
 		all.Launched, all.Ended, all.Active = all.Launched+sum.Launched, all.Ended+sum.Ended, sum.Active
 		if err != nil {
 			return errors.Join(reapErr, err)
 		}
-		if sum.Inserted+sum.Missed+sum.Launched+sum.Ended == 0 {
+		if sum.Inserted+sum.Missed+sum.Skipped+sum.Launched+sum.Ended == 0 {
 			break
 		}
 	}
@@ -230,7 +230,11 @@ func (a *app) serveOnce(ctx context.Context, h *home, loop *reconcile.Reconciler
 			a.warn("ended %s: an orphan, %s", f.Machine.ID, f.Why)
 		}
 	}
-	a.say("%s made, %s missed, %s launched, %d ended; %s under way.", plural(all.Inserted, "run"), plural(all.Missed, "slot"),
+	missed := plural(all.Missed, "slot") + " missed"
+	if all.Skipped > 0 {
+		missed += fmt.Sprintf(", %d skipped", all.Skipped)
+	}
+	a.say("%s made, %s, %s launched, %d ended; %s under way.", plural(all.Inserted, "run"), missed,
 		plural(all.Launched, "machine"), all.Ended, plural(all.Active, "run"))
 	return errors.Join(reapErr, sweepErr)
 }

@@ -176,8 +176,8 @@ func (d *Daemon) pass(ctx context.Context) (reconcile.Summary, error) {
 	if err != nil {
 		d.Log.Error("pass", "err", err)
 	}
-	if sum.Inserted+sum.Missed+sum.Launched+sum.Ended > 0 {
-		d.Log.Debug("pass", "inserted", sum.Inserted, "missed", sum.Missed, "launched", sum.Launched, "ended", sum.Ended, "active", sum.Active)
+	if sum.Inserted+sum.Missed+sum.Skipped+sum.Launched+sum.Ended > 0 {
+		d.Log.Debug("pass", "inserted", sum.Inserted, "missed", sum.Missed, "skipped", sum.Skipped, "launched", sum.Launched, "ended", sum.Ended, "active", sum.Active)
 		d.Ring()
 	}
 	return sum, err

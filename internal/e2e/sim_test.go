@@ -37,6 +37,14 @@ var (
 type simJob struct {
 	job      dayfly.Job
 	segments []segment
+	pauses   []pause
+}
+
+// pause is when a job was paused: slots after from and before until are skipped.
+type pause struct{ from, until time.Time }
+
+func (j *simJob) paused(slot time.Time) bool {
+	return slices.ContainsFunc(j.pauses, func(p pause) bool { return slot.After(p.from) && slot.Before(p.until) })
 }
 
 type segment struct {
@@ -99,7 +107,11 @@ func TestSimulation(t *testing.T) {
 	t.Logf("%d seeds × %d days: %d slots, %d runs, %d faults, %d passes", *simSeeds, *simDays, slots, runs, faults, passes)
 }
 
-const faultsADay = 20
+// How often things happen in a simulation.
+const (
+	faultsADay        = 20
+	daysBetweenPauses = 1
+)
 
 func simulate(t *testing.T, seed uint64, days int) (w *world, runs, slots int) {
 	w = newWorld(t, seed, simStart)
@@ -109,7 +121,7 @@ func simulate(t *testing.T, seed uint64, days int) (w *world, runs, slots int) {
 		w.apply(jobs[i])
 	}
 	end := simStart.AddDate(0, 0, days)
-	nextFault := w.real
+	nextFault, nextPause := w.real, w.real
 	var paused time.Time
 	for w.real.Before(end) && !t.Failed() {
 		if !w.real.Before(nextFault) {
@@ -117,7 +129,11 @@ func simulate(t *testing.T, seed uint64, days int) (w *world, runs, slots int) {
 			w.sweep()
 			paused = later(paused, w.hit(jobs))
 		}
-		next := later(nextFault, w.real.Add(time.Millisecond))
+		if !w.real.Before(nextPause) {
+			nextPause = w.real.Add(time.Duration(w.people.ExpFloat64() * float64(daysBetweenPauses*24*time.Hour)))
+			w.pauseOrResume(jobs[w.people.IntN(len(jobs))])
+		}
+		next := later(soonest(nextFault, nextPause), w.real.Add(time.Millisecond))
 		if !w.real.Before(paused) {
 			sum, err := w.pass()
 			switch {
@@ -233,6 +249,43 @@ func (w *world) apply(j *simJob) {
 	})
 }
 
+// pauseOrResume is a person's doing, at a time when the clock is right; nothing fails meanwhile, so that it
+// is known when it held.
+func (w *world) pauseOrResume(j *simJob) {
+	if w.skew != 0 {
+		return
+	}
+	w.calm(func() {
+		n := len(j.pauses)
+		resume := n > 0 && w.real.Before(j.pauses[n-1].until)
+		until := time.Time{}
+		if w.people.IntN(3) > 0 {
+			until = w.real.Add(time.Duration(w.people.ExpFloat64() * float64(3*24*time.Hour)))
+		}
+		var err error
+		if resume {
+			_, err = w.one.Resume(context.Background(), j.job.Name)
+		} else {
+			_, err = w.one.Pause(context.Background(), j.job.Name, "by the simulation", until)
+		}
+		if err != nil {
+			w.t.Fatalf("seed %d: pause or resume: %v", w.seed, err)
+		}
+		rec, err := w.store.Job(context.Background(), j.job.Name)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		switch {
+		case resume:
+			j.pauses[n-1].until = soonest(j.pauses[n-1].until, rec.Cursor.Add(time.Nanosecond))
+		case until.IsZero():
+			j.pauses = append(j.pauses, pause{rec.Cursor, simStart.AddDate(10, 0, 0)})
+		default:
+			j.pauses = append(j.pauses, pause{rec.Cursor, until})
+		}
+	})
+}
+
 // expected are the slots of a job by the oracle.
 func (j *simJob) expected(t *testing.T, until time.Time) []time.Time {
 	var all []time.Time
@@ -295,6 +348,9 @@ func (w *world) check(jobs []*simJob, until time.Time) (runs int) {
 			runs++
 			records[r.Slot]++
 			w.checkRun(r)
+			if got := r.Outcome == dayfly.Skipped && r.Reason == "paused by the simulation"; got != j.paused(r.Slot) {
+				w.t.Errorf("seed %d: run %s: %s, %q; its job was paused: %v", w.seed, r.ID, r.Outcome, r.Reason, !got)
+			}
 		}
 		ranges, err := w.store.Ranges(context.Background(), j.job.Name, time.Time{})
 		if err != nil {
@@ -305,9 +361,13 @@ func (w *world) check(jobs []*simJob, until time.Time) (runs int) {
 			for _, s := range slots {
 				if !s.Before(r.From) && !s.After(r.To) && records[s] == 0 {
 					records[s], n = 1, n+1
+					if got := r.Outcome == dayfly.Skipped; got != j.paused(s) {
+						w.t.Errorf("seed %d job %s: slot %s is in a range %s; its job was paused: %v", w.seed, j.job.Name, s, r.Outcome, !got)
+					}
 				}
 			}
-			if n != r.Count || n <= dayfly.RangeOver {
+			// A pause has a run for each of its first slots.
+			if n != r.Count || n <= dayfly.RangeOver && r.Outcome != dayfly.Skipped {
 				w.t.Errorf("seed %d job %s: range from %s to %s counts %d and covers %d slots", w.seed, j.job.Name, r.From, r.To, r.Count, n)
 			}
 		}

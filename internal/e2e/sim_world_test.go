@@ -31,6 +31,8 @@ type world struct {
 	t    *testing.T
 	seed uint64
 	rng  *rand.Rand
+	// people has dice of its own: what they do changes nothing about which faults there are.
+	people *rand.Rand
 
 	real time.Time     // what the machines and the oracle live by
 	skew time.Duration // what the scheduler's clock is wrong by
@@ -59,7 +61,7 @@ var (
 
 func newWorld(t *testing.T, seed uint64, start time.Time) *world {
 	w := &world{
-		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), real: start,
+		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), people: rand.New(rand.NewPCG(seed, 2)), real: start,
 		store: storefake.New(), started: map[string]int{}, killIn: -1, nestIn: -1,
 	}
 	w.bucket = mem.New(func() time.Time { return w.real })

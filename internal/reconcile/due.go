@@ -52,6 +52,8 @@ type plan struct {
 	runs   []dayfly.Run // missed ones already ended
 	cursor time.Time    // every slot at or before it is then covered
 	full   bool         // slots after cursor are due, and there is no room for them yet
+
+	skipped int // slots in ranges because the job is paused
 }
 
 // planSlots covers the slots in (cursor, now]. taken are slots in that interval that have a run
@@ -161,11 +163,12 @@ func (p *pass) due(ctx context.Context) ([]dayfly.Run, error) {
 	var made []dayfly.Run
 	var errs []error
 	for p.begins() {
-		jobs, err := p.Store.DueJobs(ctx, p.scope.Scope, p.now(), dueAtOnce)
+		now := p.now()
+		jobs, err := p.Store.DueJobs(ctx, p.scope.Scope, now, dueAtOnce)
 		if err != nil {
 			return made, errors.Join(append(errs, fmt.Errorf("read the jobs that are due: %w", err))...)
 		}
-		runs, advanced, err := p.cover(ctx, jobs)
+		runs, advanced, err := p.cover(ctx, jobs, now)
 		made = append(made, runs...)
 		if err != nil {
 			errs = append(errs, err)
@@ -177,9 +180,10 @@ func (p *pass) due(ctx context.Context) ([]dayfly.Run, error) {
 	return made, errors.Join(errs...)
 }
 
-// cover makes the due slots of these jobs into records and moves their cursors. One job that cannot be
-// read does not stop the others.
-func (p *pass) cover(ctx context.Context, jobs []store.Job) (made []dayfly.Run, advanced int, err error) {
+// cover makes the slots of these jobs up to now into records and moves their cursors. Now is before the
+// jobs were read: whoever edits or pauses one meanwhile does so for slots that come later. One job that
+// cannot be read does not stop the others.
+func (p *pass) cover(ctx context.Context, jobs []store.Job, now time.Time) (made []dayfly.Run, advanced int, err error) {
 	var errs []error
 	type planned struct {
 		rec  store.Job
@@ -189,7 +193,7 @@ func (p *pass) cover(ctx context.Context, jobs []store.Job) (made []dayfly.Run, 
 	var plans []planned
 	var runs []dayfly.Run
 	for _, rec := range jobs {
-		pl, set, err := p.planJob(ctx, &rec)
+		pl, set, err := p.planJob(ctx, &rec, now)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("make due slots of job %s into runs: %w", rec.Name, err))
 			continue
@@ -225,7 +229,7 @@ func (p *pass) cover(ctx context.Context, jobs []store.Job) (made []dayfly.Run, 
 }
 
 // planJob reads what covers the job's slots already, plans the rest, and stores the ranges.
-func (p *pass) planJob(ctx context.Context, rec *store.Job) (plan, *schedule.Set, error) {
+func (p *pass) planJob(ctx context.Context, rec *store.Job, now time.Time) (plan, *schedule.Set, error) {
 	job, err := p.version(ctx, rec.Version)
 	if err != nil {
 		return plan{}, nil, err
@@ -234,14 +238,18 @@ func (p *pass) planJob(ctx context.Context, rec *store.Job) (plan, *schedule.Set
 	if err != nil {
 		return plan{}, nil, err
 	}
-	now := p.now()
 	// A pass that was killed after it stored a range left the cursor before it.
-	ranges, err := p.Store.Ranges(ctx, rec.Name, rec.Cursor)
+	// They are read once: what another pass does meanwhile is what this one plans then.
+	ranges, err := p.Store.Ranges(ctx, rec.Name, earliest(rec.Cursor, rec.Held.Since, rec.Vanished.Since))
 	if err != nil {
 		return plan{}, nil, fmt.Errorf("read range records: %w", err)
 	}
 	for _, r := range ranges {
 		rec.Cursor = later(rec.Cursor, r.To)
+	}
+	skipped, err := p.skipPaused(ctx, rec, job, set, ranges, now)
+	if err != nil {
+		return plan{}, nil, err
 	}
 	var taken []time.Time
 	room := backlog
@@ -257,10 +265,14 @@ func (p *pass) planJob(ctx context.Context, rec *store.Job) (plan, *schedule.Set
 	}
 	pl := planSlots(job, rec.Version, set, rec.Cursor, now, taken, room, p.closing)
 	for _, r := range pl.ranges {
+		p.sum.Missed += r.Count
+	}
+	p.sum.Skipped += skipped.skipped
+	pl.ranges, pl.runs = append(skipped.ranges, pl.ranges...), append(skipped.runs, pl.runs...)
+	for _, r := range pl.ranges {
 		if err := p.Store.PutRange(ctx, r); err != nil {
 			return plan{}, nil, fmt.Errorf("store a range record: %w", err)
 		}
-		p.sum.Missed += r.Count
 	}
 	return pl, set, nil
 }
@@ -296,10 +308,13 @@ func (p *pass) insert(ctx context.Context, runs []dayfly.Run) ([]dayfly.Run, err
 				continue
 			}
 			p.sum.Inserted++
-			if batch[i].State == dayfly.Due {
+			switch {
+			case batch[i].State == dayfly.Due:
 				batch[i].Rev = 1
 				due = append(due, batch[i])
-			} else {
+			case batch[i].Outcome == dayfly.Skipped:
+				p.sum.Skipped++
+			default:
 				p.sum.Missed++
 			}
 		}

@@ -262,7 +262,7 @@ func TestApply(t *testing.T) {
 		want(t, "again", w.apply(j), reconcile.Unchanged)
 		j.Run = "false"
 		want(t, "edited", w.apply(j), reconcile.Changed)
-		c, err := w.Pause(t.Context(), "j", "its file is gone")
+		c, err := w.Vanish(t.Context(), "j", "because its file is gone")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,23 +289,6 @@ func TestApply(t *testing.T) {
 			slots = append(slots, r.Slot.Format("15:04"))
 		}
 		want(t, "slots", strings.Join(slots, " "), "00:30 01:30 02:30 03:45")
-	})
-	t.Run("a paused job makes no slots, and none for its pause", func(t *testing.T) {
-		t.Parallel()
-		w := setup(t)
-		j := job("j", at("0 * * * *"), catchUp(dayfly.CatchUpAll, 24*time.Hour))
-		w.apply(j)
-		if _, err := w.Pause(t.Context(), "j", "why not"); err != nil {
-			t.Fatal(err)
-		}
-		w.now = w.now.Add(3 * time.Hour)
-		w.pass()
-		w.apply(j)
-		w.pass()
-		want(t, "runs", len(w.history("j")), 0)
-		w.now = w.now.Add(time.Hour)
-		w.pass()
-		want(t, "runs", len(w.history("j")), 1)
 	})
 	t.Run("a removed job is gone, its waiting runs are cancelled, its machines go on", func(t *testing.T) {
 		t.Parallel()
@@ -337,7 +320,7 @@ func TestApply(t *testing.T) {
 			w.pass() // the backlog is full now, and the job put off
 			w.now = w.now.Add(time.Second)
 			if pause {
-				if _, err := w.Pause(t.Context(), "j", "its file is gone"); err != nil {
+				if _, err := w.Vanish(t.Context(), "j", "because its file is gone"); err != nil {
 					t.Fatal(err)
 				}
 			}

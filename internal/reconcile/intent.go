@@ -126,28 +126,17 @@ func (r *Reconciler) Apply(ctx context.Context, job dayfly.Job, source string) (
 		switch {
 		case rec.Rev == 0 || !rec.Scheduled:
 			done, rec.Cursor = Added, now
-		case rec.Paused != "":
-			done, rec.Cursor = Resumed, now
-		case rec.Version == version && rec.Source == source:
+		case rec.Vanished.Why != "" && rec.Held.Why == "":
+			done = Resumed
+		case rec.Vanished.Why == "" && rec.Version == version && rec.Source == source:
 			return Unchanged
 		}
-		rec.Version, rec.Scheduled, rec.Paused, rec.Source, rec.AppliedAt = version, true, "", source, now
+		rec.Version, rec.Scheduled, rec.Vanished, rec.Source, rec.AppliedAt = version, true, store.Pause{}, source, now
 		rec.NextDue = time.Time{}
 		if next, ok := set.Next(rec.Cursor); ok {
 			rec.NextDue = next.UTC()
 		}
 		return done
-	})
-}
-
-// Pause stops a job from making slots, with the reason. Slots up to now are covered first.
-func (r *Reconciler) Pause(ctx context.Context, name dayfly.JobName, why string) (Change, error) {
-	return r.change(ctx, name, func(rec *store.Job, _ time.Time) Change {
-		if rec.Rev == 0 || rec.Paused != "" {
-			return Unchanged
-		}
-		rec.Paused, rec.NextDue = why, time.Time{}
-		return Paused
 	})
 }
 
@@ -177,6 +166,7 @@ func (r *Reconciler) change(ctx context.Context, name dayfly.JobName, edit func(
 func (r *Reconciler) covered(ctx context.Context, name dayfly.JobName) (store.Job, error) {
 	p := &pass{Reconciler: r, begun: r.Now(), versions: map[string]dayfly.Job{}, closing: true}
 	for {
+		now := r.Now().UTC()
 		rec, err := r.Store.Job(ctx, name)
 		if errors.Is(err, store.ErrNotFound) {
 			return store.Job{}, nil
@@ -184,16 +174,16 @@ func (r *Reconciler) covered(ctx context.Context, name dayfly.JobName) (store.Jo
 		if err != nil {
 			return rec, fmt.Errorf("read job %s: %w", name, err)
 		}
-		now := r.Now().UTC()
 		due, err := p.isDue(ctx, rec, now)
 		if err != nil {
 			return rec, err
 		}
 		if !due {
 			rec.Cursor = later(rec.Cursor, now)
+			lapse(&rec)
 			return rec, nil
 		}
-		if _, _, err := p.cover(ctx, []store.Job{rec}); err != nil {
+		if _, _, err := p.cover(ctx, []store.Job{rec}, now); err != nil {
 			return rec, err
 		}
 	}
@@ -202,7 +192,7 @@ func (r *Reconciler) covered(ctx context.Context, name dayfly.JobName) (store.Jo
 // isDue tells whether a job has slots up to now that nothing covers. NextDue does not say: it may have
 // been put off for want of room.
 func (p *pass) isDue(ctx context.Context, rec store.Job, now time.Time) (bool, error) {
-	if !rec.Scheduled || rec.Paused != "" {
+	if !rec.Scheduled {
 		return false, nil
 	}
 	job, err := p.version(ctx, rec.Version)

@@ -68,6 +68,7 @@ type Summary struct {
 	Next     time.Time // when to make the next pass if nothing rings; zero: nothing is expected
 	Inserted int       // runs made
 	Missed   int       // slots recorded as missed
+	Skipped  int       // slots recorded as skipped because their job was paused
 	Launched int       // attempts begun
 	Ended    int       // runs ended
 	Active   int       // runs in the scope that are not ended

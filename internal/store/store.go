@@ -93,15 +93,33 @@ type Job struct {
 	Name      dayfly.JobName `json:"name"`
 	Version   string         `json:"version"`          // current
 	Scheduled bool           `json:"scheduled"`        // false: known only from `run FILE`; makes no slots
-	Paused    string         `json:"paused,omitempty"` // why; empty: not paused
 	Source    string         `json:"source,omitempty"` // the file it was applied from, absolute
 	AppliedAt time.Time      `json:"applied_at"`
 
+	Held     Pause `json:"held,omitzero"`     // by a person; applying its file does not lift it
+	Vanished Pause `json:"vanished,omitzero"` // its file is not there any more; applying it does
+
 	// Cursor: every slot at or before it is covered by a run or a range record.
 	Cursor time.Time `json:"cursor"`
-	// NextDue is the first slot after Cursor; zero: none, or paused.
+	// NextDue is the first slot after Cursor, paused or not; zero: none.
 	NextDue time.Time `json:"next_due,omitzero"`
 	Rev     int64     `json:"-"`
+}
+
+// Pause says that a job makes no runs by schedule for now: its slots are recorded as skipped.
+type Pause struct {
+	Why   string    `json:"why"`            // what follows the word paused: "by ana: on holiday"; empty: it is none
+	Since time.Time `json:"since"`          // slots after it are skipped
+	Until time.Time `json:"until,omitzero"` // slots from it on are not; zero: until it is lifted
+}
+
+// Pause is what keeps a slot at t from being run; a person's word comes first. Its Why is empty when
+// nothing does.
+func (j Job) Pause(t time.Time) Pause {
+	if j.Held.Why != "" && (j.Held.Until.IsZero() || t.Before(j.Held.Until)) {
+		return j.Held
+	}
+	return j.Vanished
 }
 
 // Note is something a pass wants to remember: suspects, full pools, the last success.

@@ -44,7 +44,9 @@ func jobs(t *testing.T, s store.Store) {
 	wantErr(t, "making a job that is there", err, store.ErrStale)
 
 	changed := first
-	changed.Paused, changed.NextDue, changed.Cursor = "by hand: \"quoted\"", time.Time{}, at(9)
+	changed.Held = store.Pause{Why: "by hand: \"quoted\"", Since: at(8), Until: at(20)}
+	changed.Vanished = store.Pause{Why: "because it is gone", Since: at(7)}
+	changed.NextDue, changed.Cursor = time.Time{}, at(9)
 	second := must(s.PutJob(ctx, changed))(t)
 	if second.Rev <= first.Rev {
 		t.Errorf("revision went from %d to %d", first.Rev, second.Rev)
