@@ -126,6 +126,11 @@ func TestReadOnlyDisk(t *testing.T) {
 	if s, err := sqlite.Open(t.Context(), path, options); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("open: %v, %v", s, err)
 	}
+	if r, err := sqlite.OpenReadOnly(t.Context(), path, options); err != nil {
+		t.Errorf("to look at it: %v", err)
+	} else if _, err := r.Run(t.Context(), runOf("pi", 0).ID); err != nil || r.Close() != nil {
+		t.Errorf("look at it: %v", err)
+	}
 	if err := unix.Mount("none", top, "tmpfs", unix.MS_REMOUNT, ""); err != nil {
 		t.Fatal(err)
 	}

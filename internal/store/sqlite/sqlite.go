@@ -220,10 +220,18 @@ func (s *Store) close() error {
 }
 
 // Admission is the port's.
-func (s *Store) Admission(ctx context.Context) (leave func(), err error) { return s.gate.enter(ctx) }
+func (s *Store) Admission(ctx context.Context) (leave func(), err error) {
+	if s.gate == nil {
+		return nil, errReadOnly
+	}
+	return s.gate.enter(ctx)
+}
 
 // change does f in one transaction. When it returns nil, what f did would survive a power cut.
 func (s *Store) change(ctx context.Context, f func(ctx context.Context) error) error {
+	if s.turns == nil {
+		return errReadOnly
+	}
 	leave, err := s.turns.enter(ctx)
 	if err != nil {
 		return err
