@@ -90,8 +90,6 @@ var (
 	onAWS         = pattern(`^(ssm|secretsmanager):`)
 )
 
-func text() Form { return Form{kind: kindText} }
-
 // line is text that people can see, of at most so many characters.
 func line(most int, more ...expr) Form {
 	return Form{kind: kindText, most: int64(most), must: append([]expr{notBlank, visible}, more...)}
