@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,11 +13,10 @@ import (
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
-	"github.com/dayfly-io/dayfly/internal/store"
 )
 
 func (a *app) applyCommand() *cobra.Command {
-	var prune bool
+	var prune, dry bool
 	cmd := &cobra.Command{
 		Use: "apply FILE...|DIR", Short: "Makes job files known, with their schedules, from now on",
 		Long: `Reads job files, those named and those in a directory that is named, and makes what they say current.
@@ -26,21 +24,27 @@ Slots up to now stay with what was current before. If one file is wrong, nothing
 
 A job whose file has vanished from the directory is paused; --prune removes it. Slots are made by
 "dayfly serve".`,
-		Args: atLeastOne("a job file or a directory"),
+		Example: "  dayfly apply --dry-run jobs/\n  dayfly apply jobs/",
+		Args:    atLeastOne("a job file or a directory"),
 	}
 	var output *string
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if dry {
+			return a.applyDry(cmd.Context(), args, prune, *output)
+		}
 		return a.apply(cmd.Context(), args, prune, *output)
 	}
 	output = outputFlag(cmd)
 	cmd.Flags().BoolVar(&prune, "prune", false, "remove jobs whose file has vanished, instead of pausing them")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "change nothing, and show what would be done, as dayfly plan does")
 	return cmd
 }
 
-func (a *app) apply(ctx context.Context, paths []string, prune bool, output string) error {
+// faultless reads the job files that shall be applied. One that is wrong is an error of the whole.
+func (a *app) faultless(paths []string) (found, error) {
 	f, err := findJobs(paths)
 	if err != nil {
-		return err
+		return f, err
 	}
 	errs := []error{f.errs()}
 	for _, j := range f.files {
@@ -50,16 +54,24 @@ func (a *app) apply(ctx context.Context, paths []string, prune bool, output stri
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return &exit{exitUsage, err}
+		return f, &exit{exitUsage, err}
 	}
 	if len(f.files) == 0 {
 		a.warn("there is no job file (*.yaml, *.yml) in %s", strings.Join(paths, ", "))
+	}
+	return f, nil
+}
+
+func (a *app) apply(ctx context.Context, paths []string, prune bool, output string) error {
+	f, err := a.faultless(paths)
+	if err != nil {
+		return err
 	}
 	h, err := a.open()
 	if err != nil {
 		return err
 	}
-	ready, err := h.packAll(ctx, f)
+	ready, err := f.each(func(j jobFile) (dayfly.Job, error) { return h.pack(ctx, j) })
 	if err != nil {
 		return err
 	}
@@ -129,103 +141,78 @@ func (a *app) showChanges(output string, done []change) error {
 	return nil
 }
 
-// packed is a job whose files are in the bucket.
-type packed struct {
-	job    dayfly.Job
-	source string
-}
-
-// packAll packs the files of every job that could be read. The error is of all that could not be packed.
-func (h *home) packAll(ctx context.Context, f found) ([]packed, error) {
-	var ready []packed
+// each makes a job of every file that could be read, by name, with what pack says of its files. The error is of
+// all that could not be packed.
+func (f found) each(pack func(jobFile) (dayfly.Job, error)) ([]reconcile.Wanted, error) {
+	var ready []reconcile.Wanted
 	var errs []error
 	for _, j := range slices.SortedFunc(slices.Values(f.files), byName) {
 		if j.err != nil {
 			continue
 		}
-		job, err := h.pack(ctx, j)
+		job, err := pack(j)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		ready = append(ready, packed{job, j.abs})
+		ready = append(ready, reconcile.Wanted{Job: job, Source: j.abs})
 	}
 	return ready, errors.Join(errs...)
 }
 
+// wanted is what was found, for reconcile.Preview.
+func (f found) wanted(ready []reconcile.Wanted) reconcile.Files {
+	w := reconcile.Files{Jobs: ready, Says: map[string]dayfly.JobName{}, Dirs: f.dirs, Missing: isMissing}
+	for _, j := range f.files {
+		if w.Says[j.abs] = ""; j.err == nil {
+			w.Says[j.abs] = j.file.Job.Name
+		}
+	}
+	return w
+}
+
+func isMissing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // applyAll applies jobs, and pauses or removes those whose files have vanished. A job that cannot be
 // applied does not keep the others from it.
-func (h *home) applyAll(ctx context.Context, f found, ready []packed, prune bool) ([]change, error) {
+func (h *home) applyAll(ctx context.Context, f found, ready []reconcile.Wanted, prune bool) ([]change, error) {
 	loop, err := h.Loop(ctx)
 	if err != nil {
 		return nil, err
 	}
+	stored, err := loop.Store.Jobs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the jobs: %w", err)
+	}
 	defer h.ring()
 	var done []change
 	var errs []error
-	for _, p := range ready {
-		c, err := loop.Apply(ctx, p.job, p.source)
+	for _, e := range reconcile.Preview(stored, f.wanted(ready), prune, h.now()) {
+		c, err := h.carryOut(ctx, e)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		done = append(done, change{Job: p.job.Name, Change: c, Source: p.source, Why: h.stillPaused(ctx, p.job.Name, c)})
-	}
-	gone, err := h.vanished(ctx, f)
-	if err != nil {
-		return done, errors.Join(append(errs, err)...)
-	}
-	for _, rec := range gone {
-		c, err := h.retire(ctx, rec, prune)
-		if err != nil {
-			errs = append(errs, err)
-		} else if c.Change != reconcile.Unchanged {
-			done = append(done, c)
-		}
+		done = append(done, c)
 	}
 	return done, errors.Join(errs...)
 }
 
-// vanished are the jobs that came from one of these files or directories and are there no more. What a
-// broken file says is not known, so its jobs stay.
-func (h *home) vanished(ctx context.Context, f found) ([]store.Job, error) {
-	s, err := h.Store(ctx)
-	if err != nil {
-		return nil, err
+// carryOut does what a preview says of one job. Somebody else may have done so in the meantime.
+func (h *home) carryOut(ctx context.Context, e reconcile.Effect) (c change, err error) {
+	c = change{Job: e.Name, Change: e.Change, Source: e.Source, Why: e.Why}
+	switch e.Change {
+	case reconcile.Unchanged:
+	case reconcile.Removed:
+		err = h.loop.Remove(ctx, e.Name)
+	case reconcile.Paused:
+		c.Change, err = h.loop.Vanish(ctx, e.Name, "because "+e.Why)
+	default:
+		c.Change, err = h.loop.Apply(ctx, e.Job, e.Source)
+		c.Why = h.stillPaused(ctx, e.Name, c.Change)
 	}
-	jobs, err := s.Jobs(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the jobs: %w", err)
-	}
-	says := map[string]dayfly.JobName{} // what is in each file; "" where it is not known
-	for _, j := range f.files {
-		if says[j.abs] = ""; j.err == nil {
-			says[j.abs] = j.file.Job.Name
-		}
-	}
-	return slices.DeleteFunc(jobs, func(rec store.Job) bool {
-		name, read := says[rec.Source]
-		switch {
-		case !rec.Scheduled:
-			return true
-		case read:
-			return name == "" || name == rec.Name
-		case !slices.Contains(f.dirs, filepath.Dir(rec.Source)):
-			return true
-		}
-		_, err := os.Lstat(rec.Source)
-		return !errors.Is(err, fs.ErrNotExist)
-	}), nil
-}
-
-// retire pauses or removes a job whose file has vanished.
-func (h *home) retire(ctx context.Context, rec store.Job, prune bool) (change, error) {
-	c := change{Job: rec.Name, Source: rec.Source, Why: rec.Source + " does not have it any more"}
-	if prune {
-		c.Change = reconcile.Removed
-		return c, h.loop.Remove(ctx, rec.Name)
-	}
-	var err error
-	c.Change, err = h.loop.Vanish(ctx, rec.Name, "because "+c.Why)
 	return c, err
 }

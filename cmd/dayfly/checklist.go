@@ -28,7 +28,7 @@ type checklist struct {
 }
 
 // marks are the symbols; none carries a meaning that the words do not.
-type marks struct{ done, doing string }
+type marks struct{ done, doing, arrow string }
 
 // begins shows what has changed up to the job's beginning, if that is of the attempt at hand.
 func (c *checklist) begins(r dayfly.Run, m *dayfly.Machine) {

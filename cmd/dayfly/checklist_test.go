@@ -104,7 +104,7 @@ func TestChecklist(t *testing.T) {
 	now := sec(0)
 	setup := func(tty bool) (*checklist, *bytes.Buffer) {
 		var b bytes.Buffer
-		return &checklist{w: &b, tty: tty, marks: marks{"*", "-"}, now: func() time.Time { return now }, since: now,
+		return &checklist{w: &b, tty: tty, marks: marks{done: "*", doing: "-"}, now: func() time.Time { return now }, since: now,
 			usual: map[milestone]time.Duration{ran: 41 * time.Second}}, &b
 	}
 	due := dayfly.Run{ID: "a-1", State: dayfly.Due, CreatedAt: sec(0)}

@@ -69,7 +69,7 @@ func TestIssueNamesTheCommands(t *testing.T) {
 	for _, c := range newApp(nil, nil, io.Discard, io.Discard).root().Commands() {
 		names = append(names, c.Name())
 	}
-	for _, want := range strings.Fields("validate next apply rm run ps logs results cancel retry history machines sweep serve agent version") {
+	for _, want := range strings.Fields("validate explain next plan apply rm run ps logs results cancel retry history machines sweep serve agent schema version") {
 		if !slices.Contains(names, want) {
 			t.Errorf("there is no %s", want)
 		}

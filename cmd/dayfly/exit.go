@@ -14,6 +14,7 @@ const (
 	exitOK          = 0
 	exitError       = 1
 	exitUsage       = 2
+	exitDiffers     = 3
 	exitFailed      = 5
 	exitTimedOut    = 6
 	exitCanceled    = 7
@@ -35,6 +36,7 @@ func exitCodes() string {
 		{exitOK, "done; the run succeeded"},
 		{exitError, "an error"},
 		{exitUsage, "wrong usage, or a file that is not right"},
+		{exitDiffers, "the plan is not empty (plan --detailed-exitcode)"},
 		{exitFailed, "the run failed"},
 		{exitTimedOut, "the run timed out"},
 		{exitCanceled, "the run was cancelled"},

@@ -89,7 +89,7 @@ func (a *app) dataDir() (string, error) {
 	return where, nil
 }
 
-const settingsFile = "dayfly.yaml"
+const settingsFile, recordsFile = "dayfly.yaml", "dayfly.db"
 
 // openHome makes the directory and its settings if they are missing, and reads them.
 func openHome(where string) (*home, error) {
@@ -233,7 +233,7 @@ func writeSynced(d *os.File, path string, text []byte) error {
 // Store opens the records.
 func (h *home) Store(ctx context.Context) (store.Store, error) {
 	if h.store == nil {
-		s, err := sqlite.Open(ctx, h.path("dayfly.db"), sqlite.Options{Holder: h.what, Now: h.now})
+		s, err := sqlite.Open(ctx, h.path(recordsFile), sqlite.Options{Holder: h.what, Now: h.now})
 		if dayfly.ErrorCode(err) == dayfly.CodeRefused {
 			return nil, &exit{exitError, err} // refused is how runs end
 		}

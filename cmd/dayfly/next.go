@@ -151,6 +151,9 @@ func refusedText(text string, err error) error {
 	return &exit{exitUsage, errors.Join(errs...)}
 }
 
+// localForm is an instant in a zone, for people.
+const localForm = "Mon 2006-01-02 15:04:05 -07:00"
+
 // nextOfJob prints the next runs of a job or a job file.
 func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, count int) error {
 	job, rec, err := a.jobOf(ctx, name)
@@ -188,7 +191,7 @@ func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, count
 		if t, ok = set.Next(t); !ok {
 			break
 		}
-		line := []string{t.In(zone).Format("Mon 2006-01-02 15:04:05 -07:00"), instant(t), when(t, a.now())}
+		line := []string{t.In(zone).Format(localForm), instant(t), when(t, a.now())}
 		if rec != nil && rec.Pause(t).Why != "" {
 			line[2] += ", skipped"
 		}

@@ -187,7 +187,7 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) error {
 			bad++
 		}
 	}
-	ready, wrong := h.packAll(ctx, f)
+	ready, wrong := f.each(func(j jobFile) (dayfly.Job, error) { return h.pack(ctx, j) })
 	done, err := h.applyAll(ctx, f, ready, false)
 	err = errors.Join(wrong, err)
 	for _, c := range done {

@@ -7,17 +7,17 @@ import (
 	"github.com/dayfly-io/dayfly"
 )
 
-// marks are the symbols of the checklist: plain ones where the locale may not have others.
+// marks are the symbols that are shown to people: plain ones where the locale may not have others.
 func (a *app) marks() marks {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := strings.ToUpper(a.getenv(name)); v != "" {
 			if strings.Contains(v, "UTF-8") || strings.Contains(v, "UTF8") {
-				return marks{done: "✓", doing: "…"}
+				return marks{done: "✓", doing: "…", arrow: "→"}
 			}
 			break
 		}
 	}
-	return marks{done: "*", doing: "-"}
+	return marks{done: "*", doing: "-", arrow: "->"}
 }
 
 // outcome is the word of an outcome, in colour on a terminal.

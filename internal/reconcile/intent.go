@@ -122,14 +122,12 @@ func (r *Reconciler) Apply(ctx context.Context, job dayfly.Job, source string) (
 	}
 	version := job.Version()
 	return r.change(ctx, job.Name, func(rec *store.Job, now time.Time) Change {
-		done := Changed
-		switch {
-		case rec.Rev == 0 || !rec.Scheduled:
-			done, rec.Cursor = Added, now
-		case rec.Vanished.Why != "" && rec.Held.Why == "":
-			done = Resumed
-		case rec.Vanished.Why == "" && rec.Version == version && rec.Source == source:
-			return Unchanged
+		done := judge(*rec, version, source, now)
+		switch done {
+		case Unchanged:
+			return done
+		case Added:
+			rec.Cursor = now
 		}
 		rec.Version, rec.Scheduled, rec.Vanished, rec.Source, rec.AppliedAt = version, true, store.Pause{}, source, now
 		rec.NextDue = time.Time{}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/store"
+	"github.com/dayfly-io/dayfly/internal/store/sqlite"
+)
+
+// looked is a data directory that is only looked at. Nothing in it is made or changed; where there is none, there
+// are no records.
+type looked struct {
+	home  *home // nil where there is no data directory
+	store *sqlite.Store
+}
+
+// look opens the data directory to look at it.
+func (a *app) look(ctx context.Context) (*looked, error) {
+	where, err := a.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(where); errors.Is(err, fs.ErrNotExist) {
+		return &looked{}, nil
+	}
+	settings, _, err := readSettings((&home{dir: where}).path(settingsFile))
+	if err != nil {
+		return nil, err
+	}
+	l := &looked{home: &home{dir: where, settings: settings, lookup: a.lookup, now: a.now, log: a.logger()}}
+	l.store, err = sqlite.OpenReadOnly(ctx, l.home.path(recordsFile), sqlite.Options{Now: a.now})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return l, nil
+	case dayfly.ErrorCode(err) == dayfly.CodeRefused:
+		return nil, &exit{exitError, err} // refused is how runs end
+	}
+	return l, err
+}
+
+// jobs are the records of all jobs.
+func (l *looked) jobs(ctx context.Context) ([]store.Job, error) {
+	if l.store == nil {
+		return nil, nil
+	}
+	jobs, err := l.store.Jobs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the jobs: %w", err)
+	}
+	return jobs, nil
+}
+
+func (l *looked) close() {
+	if l.store != nil {
+		_ = l.store.Close()
+	}
+}
