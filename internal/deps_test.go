@@ -10,7 +10,7 @@ package internal
 var layers = [][]string{
 	{"dayfly"},
 	{"internal/schedule", "internal/archive", "internal/bell", "internal/term", "internal/durable", "internal/agent/redact"},
-	{"internal/spec", "internal/agent/joblog"},
+	{"internal/spec", "internal/agent/joblog", "internal/crontab"},
 	{"internal/store", "internal/machine", "internal/bucket"}, // the ports
 	{
 		"internal/store/sqlite", "internal/store/objects", "internal/store/fake",
@@ -40,6 +40,9 @@ type edge struct{ from, to, why string }
 var edges = []edge{
 	{"internal/spec", "dayfly", ""},
 	{"internal/spec", "internal/schedule", ""},
+	{"internal/crontab", "dayfly", ""},
+	{"internal/crontab", "internal/schedule", ""},
+	{"internal/crontab", "internal/spec", "what it writes are job files, and what is wrong with a crontab is shown as with them"},
 	{"internal/agent/joblog", "dayfly", ""},
 	{"internal/agent/joblog", "internal/agent/redact", ""},
 	{"internal/store", "dayfly", ""},
@@ -80,6 +83,7 @@ var edges = []edge{
 	{"cmd/dayfly", "internal/term", ""},
 	{"cmd/dayfly", "internal/durable", ""},
 	{"cmd/dayfly", "internal/spec", ""},
+	{"cmd/dayfly", "internal/crontab", ""},
 	{"cmd/dayfly", "internal/store", ""},
 	{"cmd/dayfly", "internal/machine", ""},
 	{"cmd/dayfly", "internal/bucket", ""},
@@ -123,9 +127,9 @@ var unreachable = []struct {
 }
 
 // pure lists packages without input and output, and what they may not import.
-var pure = []string{"dayfly", "internal/schedule", "internal/spec", "internal/term", "internal/agent/redact"}
+var pure = []string{"dayfly", "internal/schedule", "internal/spec", "internal/crontab", "internal/term", "internal/agent/redact"}
 
 var impure = []string{"os", "os/*", "net", "net/http", "net/http/*", "net/rpc", "net/smtp", "syscall", "io/ioutil", "log", "log/*", "plugin", "runtime/debug", "crypto/rand", "math/rand", "math/rand/*", "testing"}
 
 // clockless lists packages that are told the time and never ask or wait for it.
-var clockless = []string{"dayfly", "internal/schedule", "internal/spec", "internal/reconcile"}
+var clockless = []string{"dayfly", "internal/schedule", "internal/spec", "internal/crontab", "internal/reconcile"}

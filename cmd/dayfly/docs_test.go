@@ -23,12 +23,17 @@ var update = flag.Bool("update", false, "write docs/cli.md anew")
 // commands are all that people see.
 func commands() []*cobra.Command {
 	root := newApp(nil, nil, io.Discard, io.Discard).root()
-	all := []*cobra.Command{root}
-	for _, c := range root.Commands() {
-		if !c.Hidden && c.Name() != "help" && c.Name() != "completion" {
-			all = append(all, c)
+	var all []*cobra.Command
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		all = append(all, c)
+		for _, below := range c.Commands() {
+			if !below.Hidden && below.Name() != "help" && below.Name() != "completion" {
+				walk(below)
+			}
 		}
 	}
+	walk(root)
 	return all
 }
 
