@@ -10,16 +10,18 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 )
 
 // JobName is the name of a job: [a-z0-9][a-z0-9-]{0,47}.
 type JobName string
 
-var jobName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,47}$`)
+// Compiled when first needed: the agent, which is started for every run, needs none.
+var jobName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,47}$`) })
 
 // Valid tells whether the name has the form every job name has.
-func (n JobName) Valid() bool { return jobName.MatchString(string(n)) }
+func (n JobName) Valid() bool { return jobName().MatchString(string(n)) }
 
 // Seconds is a length of time, in JSON a number of seconds.
 type Seconds time.Duration

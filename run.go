@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -60,11 +61,13 @@ func NewRunID(job JobName, slot time.Time, shard Shard, n int) RunID {
 	return RunID(b.String())
 }
 
-var runID = regexp.MustCompile(`^([a-z0-9][a-z0-9-]{0,47})-([0-9]{8}T[0-9]{6}(?:\.[0-9]{3})?Z)(?:\.([a-z][a-z0-9]*(?:-[a-z0-9]+)+))?(?:\.i(0|[1-9][0-9]{0,8}))?(?:\.n([1-9][0-9]{0,8}))?$`)
+var runID = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([a-z0-9][a-z0-9-]{0,47})-([0-9]{8}T[0-9]{6}(?:\.[0-9]{3})?Z)(?:\.([a-z][a-z0-9]*(?:-[a-z0-9]+)+))?(?:\.i(0|[1-9][0-9]{0,8}))?(?:\.n([1-9][0-9]{0,8}))?$`)
+})
 
 // Parse takes the id apart. An id that NewRunID cannot have made is an error.
 func (id RunID) Parse() (job JobName, slot time.Time, shard Shard, n int, err error) {
-	m := runID.FindStringSubmatch(string(id))
+	m := runID().FindStringSubmatch(string(id))
 	if m == nil {
 		return "", time.Time{}, "", 0, fmt.Errorf("%q is not the id of a run: those look like backup-20261122T230000Z", string(id))
 	}

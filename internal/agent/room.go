@@ -58,9 +58,22 @@ func (r *room) tried(err error) {
 // keepSpare takes room that makeRoom gives back. Where there is none to take the job runs without.
 func (a *agent) keepSpare() {
 	path := filepath.Join(a.Dir, spareFile)
-	if err := os.WriteFile(path, make([]byte, spareSize), 0o600); err != nil {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err == nil {
+		err = errors.Join(fill(f, spareSize), f.Close())
+	}
+	if err != nil {
 		a.Log.Warn("keep room for the report", "error", errors.Join(err, os.Remove(path)))
 	}
+}
+
+// fill makes a file take so much room, without writing it where the file system can.
+func fill(f *os.File, size int64) error {
+	if allocate(f, size) == nil {
+		return nil
+	}
+	_, err := f.Write(make([]byte, size))
+	return err
 }
 
 // makeRoom removes what is no longer needed, by name, and nothing outside the agent's directory,

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 )
 
@@ -30,6 +31,18 @@ func MkdirAll(dir string, perm fs.FileMode, sync func(*os.File) error) error {
 		return err
 	}
 	return Sync(above, sync)
+}
+
+// SyncAll syncs files and directories by their paths, at the same time: most of what each costs is waiting
+// for one and the same write to the disk.
+func SyncAll(paths ...string) error {
+	errs := make([]error, len(paths))
+	var wg sync.WaitGroup
+	for i, p := range paths {
+		wg.Go(func() { errs[i] = Sync(p, nil) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // Sync syncs a file or directory by its path, with sync (nil: File.Sync).

@@ -10,6 +10,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path"
+	"sync"
 	"syscall"
 	"time"
 
@@ -167,7 +168,7 @@ func (b *Bucket) makeRoom(from, key string, c bucket.Condition) error {
 	return err
 }
 
-// makeFolders makes a folder and those above it and syncs each where it was made.
+// makeFolders makes a folder and those above it and syncs each where it was made, all at the same time.
 func (b *Bucket) makeFolders(folder string) (made []string, err error) {
 	if folder == "." {
 		return nil, nil
@@ -184,11 +185,14 @@ func (b *Bucket) makeFolders(folder string) (made []string, err error) {
 			return made, err
 		}
 		made = append(made, folder[:i])
-		if err := b.syncFolder(folder[:i]); err != nil {
-			return made, err
-		}
 	}
-	return made, nil
+	errs := make([]error, len(made))
+	var wg sync.WaitGroup
+	for i, f := range made {
+		wg.Go(func() { errs[i] = b.syncFolder(f) })
+	}
+	wg.Wait()
+	return made, errors.Join(errs...)
 }
 
 // clearEmpty removes a tree of empty folders, which a writer that died may have left. Where an object
