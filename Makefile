@@ -11,7 +11,7 @@ JOBS     ?= 2
 # No C compiler is needed and the binary runs on any Linux, whatever its libc.
 export CGO_ENABLED ?= 0
 # Not FUZZ and RACED: make would export them empty where nobody has set them.
-export GO FUZZTIME
+export GO FUZZTIME STAMP
 
 .PHONY: help build demo test check mutants fuzz vuln clean
 
@@ -19,8 +19,8 @@ help: ## say what there is to make
 	@echo 'make TARGET'
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 12
 
-build: ## bin/dayfly, static
-	$(GO) build -trimpath -buildvcs=$(STAMP) -ldflags '-s -w' -o bin/dayfly ./cmd/dayfly
+build: ## bin/dayfly, static, with the small agent in it
+	scripts/build bin/dayfly
 
 demo: build ## run the sample job, digits of π, on a machine of its own
 	@$(GO) build -trimpath -ldflags '-s -w' -o examples/pi/bin/pie ./examples/pi/pie

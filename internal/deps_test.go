@@ -91,7 +91,12 @@ var edges = []edge{
 	{"cmd/dayfly", "internal/machine/local", ""},
 	{"cmd/dayfly", "internal/bucket/dir", ""},
 	{"cmd/dayfly", "internal/reconcile", ""},
-	{"cmd/dayfly", "internal/agent", ""},
+	{"cmd/dayfly", "cmd/internal/agentmain", "dayfly is its own agent where it was built without the small one"},
+	{"cmd/dayfly-agent", "cmd/internal/agentmain", "the same processes, in a program of its own"},
+	{"cmd/internal/agentmain", "internal/bell", ""},
+	{"cmd/internal/agentmain", "internal/machine/local", ""},
+	{"cmd/internal/agentmain", "internal/bucket/dir", ""},
+	{"cmd/internal/agentmain", "internal/agent", ""},
 	{"cmd/dayfly", "internal/daemon", ""},
 }
 
@@ -123,6 +128,7 @@ var unreachable = []struct {
 	why  string
 }{
 	{"internal/agent", []string{"internal/store", "internal/web", "internal/api", "internal/reconcile", "github.com/aws/", "modernc.org/"}, "the agent runs at the machine: no store, no web, no cloud SDK"},
+	{"cmd/dayfly-agent", []string{"internal/store", "internal/spec", "internal/schedule", "internal/reconcile", "github.com/", "go.yaml.in/", "modernc.org/"}, "a small program begins at once, and it is begun twice for each run"},
 	{"internal/reconcile", []string{"internal/agent", "os/exec", "net/http", "modernc.org/", "github.com/aws/"}, "a pass acts through ports only"},
 }
 

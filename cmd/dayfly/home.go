@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/cmd/internal/agentmain"
 	"github.com/dayfly-io/dayfly/internal/bell"
 	"github.com/dayfly-io/dayfly/internal/bucket/dir"
 	"github.com/dayfly-io/dayfly/internal/daemon"
@@ -271,7 +272,7 @@ func (h *home) Bucket() (*dir.Bucket, error) {
 // Providers opens where machines come from. Each call gives fresh ones, which share nothing.
 func (h *home) Providers() (map[string]machine.Provider, error) {
 	p, err := local.New(local.Config{
-		Dir: h.path("machines"), Args: []string{"agent", "supervise", "--data", h.dir},
+		Dir: h.path("machines"), Args: agentmain.SuperviseArgs(agentmain.Place{Data: h.dir, Bucket: h.bucketDir()}), Agent: embeddedAgent(),
 		Hidden: []string{h.dir, h.bucketDir()}, Now: h.now, Log: h.log,
 	})
 	if err != nil {

@@ -11,10 +11,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/dayfly-io/dayfly/cmd/internal/agentmain"
 )
 
 func main() {
-	if code, ok := agentMain(os.Args[1:], os.Stderr); ok {
+	if code, ok := agentmain.Main(os.Args[1:], os.Stderr); ok {
 		os.Exit(code) // a machine's own processes: before everything else, so that they begin at once
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

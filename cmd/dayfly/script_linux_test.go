@@ -23,12 +23,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/cmd/internal/agentmain"
 	"github.com/dayfly-io/dayfly/internal/daemon"
 )
 
 // TestMain makes the test binary be dayfly when it is called so, and the processes of its machines.
 func TestMain(m *testing.M) {
-	if code, ok := agentMain(os.Args[1:], os.Stderr); ok {
+	if code, ok := agentmain.Main(os.Args[1:], os.Stderr); ok {
 		os.Exit(code)
 	}
 	testscript.Main(m, map[string]func(){"dayfly": main})

@@ -30,7 +30,7 @@ var built = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, "dayfly")
-	out, err := exec.Command("go", "build", "-o", bin, "../../cmd/dayfly").CombinedOutput()
+	out, err := exec.Command("../../scripts/build", bin).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}

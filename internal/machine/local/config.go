@@ -1,6 +1,7 @@
 package local
 
 import (
+	"io"
 	"log/slog"
 	"time"
 
@@ -23,6 +24,9 @@ type Config struct {
 	Dir string
 	// Exe is the program that supervises, DefaultExe where empty.
 	Exe string
+	// Agent opens a smaller program to supervise with. It is kept in memory from the first launch on; nil,
+	// or where this host runs nothing from there: Exe.
+	Agent func() (io.ReadCloser, error)
 	// Args reach its supervise subcommand, {"agent", "supervise"} where empty. "--machine DIR" follows.
 	Args []string
 	// InitArgs reach its init subcommand, {"agent", "init"} where empty.
@@ -68,7 +72,7 @@ type Work struct {
 func (w Work) SetPhase(phase string) { w.status.set(func(s *statusFile) { s.Phase = phase }) }
 
 // SetStarted says when the job's first instruction was. List shows it.
-func (w Work) SetStarted(at time.Time) { w.status.set(func(s *statusFile) { s.StartedAt = at }) }
+func (w Work) SetStarted(at time.Time) { w.status.setNow(func(s *statusFile) { s.StartedAt = at }) }
 
 // way is how a rung is reached on this host.
 type way string

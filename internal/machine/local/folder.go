@@ -25,6 +25,7 @@ const (
 	fileStarted = "started"
 	fileInit    = "init.json"
 	fileStatus  = "status.json"
+	fileEmptied = "emptied"
 	fileClosed  = "closed"
 	fileLog     = "supervisor.log"
 	dirScratch  = "scratch"
@@ -77,7 +78,8 @@ type startedFile struct {
 	Cgroups    []string `json:"cgroups,omitempty"`
 }
 
-// initFile is init.json. It is written twice: before the clone without a process, after it with one.
+// initFile is init.json, written between the clone and the order to go. Until it is there, who is the first
+// process is to be seen from the processes' arguments alone.
 type initFile struct {
 	Init *record `json:"init"`
 }
@@ -103,8 +105,8 @@ func (f folder) make(l launch, making string) error {
 	defer os.RemoveAll(tmp) // finds nothing after the rename
 	t := folder(tmp)
 	if err := errors.Join(
-		t.write(fileTags, l.Spec.Tags),
-		t.write(fileLaunch, l),
+		t.writeNew(fileTags, l.Spec.Tags),
+		t.writeNew(fileLaunch, l),
 		os.WriteFile(t.path(fileLock), nil, 0o600),
 	); err != nil {
 		return fmt.Errorf("make the machine's folder: %w", err)
@@ -143,14 +145,21 @@ func (f folder) markClosed(reason string) error {
 	return nil
 }
 
+// markEmptied is another name for the lock's empty file: that takes no file of its own.
+func (f folder) markEmptied() error {
+	err := os.Link(f.path(fileLock), f.path(fileEmptied))
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = os.WriteFile(f.path(fileEmptied), nil, 0o600) // a file system without links
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
 // sync makes a file of the folder, and the way to it, survive a power cut.
 func (f folder) sync(name string) error {
-	for _, p := range []string{f.path(name), string(f), filepath.Dir(string(f))} {
-		if err := durable.Sync(p, nil); err != nil {
-			return err
-		}
-	}
-	return nil
+	return durable.SyncAll(f.path(name), string(f), filepath.Dir(string(f)))
 }
 
 // closedReason is the content of closed.
@@ -164,15 +173,19 @@ func (f folder) closedReason() string {
 
 // write stores v as a whole: a reader sees the old file or the new one.
 func (f folder) write(name string, v any) error {
+	if err := f.writeNew("."+name, v); err != nil {
+		return err
+	}
+	return os.Rename(f.path("."+name), f.path(name))
+}
+
+// writeNew stores v where nobody looks yet.
+func (f folder) writeNew(name string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	tmp := f.path("." + name)
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, f.path(name))
+	return os.WriteFile(f.path(name), append(b, '\n'), 0o600)
 }
 
 // read fills v. A file that is not there is fs.ErrNotExist.
@@ -202,15 +215,21 @@ func (f folder) readable(name string, v any) (ok bool, err error) {
 	return err == nil, err
 }
 
-// status is the supervisor's side of status.json.
+// status is the supervisor's side of status.json. It is a convenience for people: that it is not stored
+// stops nothing.
 type status struct {
-	mu   sync.Mutex
 	dir  folder
-	file statusFile
 	warn func(error)
+
+	mu    sync.Mutex
+	file  statusFile
+	later *time.Timer // stores it; nil: there is nothing to store
 }
 
-// set changes the status and stores it. It is a convenience for people: that it is not stored stops nothing.
+// statusDelay is how long a change may wait for others, and most phases are over sooner.
+const statusDelay = 100 * time.Millisecond
+
+// set changes the status and stores it soon.
 func (s *status) set(change func(*statusFile)) {
 	if s == nil {
 		return
@@ -218,6 +237,23 @@ func (s *status) set(change func(*statusFile)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.file)
+	if s.later == nil {
+		s.later = time.AfterFunc(statusDelay, func() { s.setNow(func(*statusFile) {}) })
+	}
+}
+
+// setNow changes the status and stores it at once.
+func (s *status) setNow(change func(*statusFile)) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.file)
+	if s.later != nil {
+		s.later.Stop()
+		s.later = nil
+	}
 	if err := s.dir.write(fileStatus, s.file); err != nil {
 		s.warn(err)
 	}

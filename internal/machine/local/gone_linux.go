@@ -64,8 +64,8 @@ func (f folder) remains() (string, error) {
 	if st.Supervisor.Boot != "" && st.Supervisor.Boot != boot {
 		return "", nil // whatever it was, it ended with that boot
 	}
-	if in != nil {
-		if rest, err := f.initRemains(in.Init); rest != "" || err != nil {
+	if st.Supervisor.PID != 0 {
+		if rest, err := f.initRemains(in); rest != "" || err != nil {
 			return rest, err
 		}
 	}
@@ -78,7 +78,9 @@ func (f folder) remains() (string, error) {
 			return "its supervisor is dead, its cgroup is not empty", nil
 		}
 	}
-	if in != nil && f.way() == wayGroup {
+	if search, err := f.mayCarry(in); err != nil {
+		return "", err
+	} else if search {
 		left, err := carriers(f.token())
 		if err != nil {
 			return "", err
@@ -90,16 +92,25 @@ func (f folder) remains() (string, error) {
 	return "", nil
 }
 
-// initRemains judges PID 1 by its record; nil is one that was to be cloned and was never recorded.
-func (f folder) initRemains(r *record) (string, error) {
-	if r == nil {
+// mayCarry tells whether processes of the job may be anywhere on the host.
+func (f folder) mayCarry(in *initFile) (bool, error) {
+	if in == nil || f.way() != wayGroup {
+		return false, nil
+	}
+	emptied, err := f.has(fileEmptied)
+	return !emptied, err
+}
+
+// initRemains judges PID 1 by its record. Without one there may be a process that was never recorded.
+func (f folder) initRemains(in *initFile) (string, error) {
+	if in == nil || in.Init == nil {
 		left, err := unrecorded(f.token())
 		if err != nil || len(left) == 0 {
 			return "", err
 		}
 		return "its supervisor is dead, its first process lives", nil
 	}
-	gone, err := r.isGone()
+	gone, err := in.Init.isGone()
 	if err != nil || gone {
 		return "", err
 	}
@@ -161,9 +172,9 @@ func (f folder) kill(ctx context.Context) error {
 	}
 	errs := []error{st.Supervisor.signal(unix.SIGKILL)}
 	switch {
-	case in == nil:
+	case st.Supervisor.PID == 0:
 		return errors.Join(errs...)
-	case in.Init != nil:
+	case in != nil && in.Init != nil:
 		errs = append(errs, in.Init.signal(unix.SIGKILL))
 	default:
 		left, err := unrecorded(f.token())
@@ -175,7 +186,9 @@ func (f folder) kill(ctx context.Context) error {
 	for _, dir := range st.Cgroups {
 		errs = append(errs, killCgroup(dir))
 	}
-	if f.way() == wayGroup {
+	if search, err := f.mayCarry(in); err != nil {
+		errs = append(errs, err)
+	} else if search {
 		errs = append(errs, killCarriers(ctx, f.token()))
 	}
 	return errors.Join(errs...)

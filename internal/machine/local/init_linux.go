@@ -26,6 +26,7 @@ const (
 // what one order on its inherited descriptor says, and nothing before; it is no use to a person. Its
 // arguments only show in a list of processes which machine it belongs to. The result is its exit code.
 func Init(_ []string) int {
+	nameProcess()
 	runtime.LockOSThread() // the death signal and the credentials of the job are this thread's
 	f, o, err := newFirst()
 	if err != nil {

@@ -105,8 +105,8 @@ func work(ctx context.Context, w local.Work) error {
 		return errors.Join(save(to, o), err)
 	}
 	o.StartedAt = time.Now()
-	w.SetStarted(o.StartedAt)
 	w.SetPhase("run")
+	w.SetStarted(o.StartedAt)
 	ended := make(chan struct{})
 	if limit := w.Spec.Task.Timeout.Duration(); limit > 0 {
 		time.AfterFunc(limit, func() {

@@ -53,7 +53,7 @@ func New(cfg Config) (*Provider, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Hidden = append(slices.Clone(cfg.Hidden), dir)
-	p := &Provider{cfg: cfg, program: program{exe: cfg.Exe, args: orInit(cfg.InitArgs)}}
+	p := &Provider{cfg: cfg, program: program{exe: &executable{path: cfg.Exe, open: cfg.Agent}, args: orInit(cfg.InitArgs)}}
 	p.rungs = rungs{dir: dir, program: p.program}
 	return p, nil
 }
@@ -183,7 +183,7 @@ func (p *Provider) supervise(ctx context.Context, f folder, secrets map[string]s
 	}
 	defer log.Close()
 	argv := append(append([]string{"dayfly"}, p.cfg.Args...), "--machine", string(f))
-	proc, err := os.StartProcess(p.cfg.Exe, argv, &os.ProcAttr{
+	proc, err := p.program.exe.start(argv, &os.ProcAttr{
 		Dir: "/", Env: environment(os.Environ()), Files: []*os.File{null, log, log, mem, out}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {

@@ -173,7 +173,7 @@ func TestNeverStartedIsPendingUntilClosed(t *testing.T) {
 	h := newHost(t)
 	s := h.corpse()
 	for _, f := range []string{"started", "init.json", "status.json"} { // as if the launcher had died before its fork
-		if err := os.Remove(filepath.Join(h.dir, s.Token, f)); err != nil {
+		if err := os.RemoveAll(filepath.Join(h.dir, s.Token, f)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,6 +211,7 @@ func TestSupervisorDiedBeforeItsRecordOfPID1(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	s := h.corpse()
+	h.awaitState(h.MachineID(s), dayfly.MachineTerminated) // for a while its cgroup holds what is dying
 	h.write(s.Token, "init.json", map[string]any{"init": nil})
 	// What it cloned and did not record is found by the token among its arguments.
 	c := command("wait", "--token", s.Token)

@@ -103,6 +103,10 @@ func (b *builder) overlayMounts(mounts []mount) error {
 			b.readOnly(m.point, target, "is a single file")
 			continue
 		}
+		if slices.Contains(m.options, "ro") { // nobody may write there on the host either
+			b.readOnly(m.point, target, "")
+			continue
+		}
 		if err := b.overlay(m.point, target, mountFlags(m.options)); err != nil {
 			b.readOnly(m.point, target, fmt.Sprintf("%s: %v", m.fstype, cause(err)))
 		}
@@ -235,9 +239,8 @@ func (b *builder) overlay(lower, target string, flags uintptr) error {
 
 func (b *builder) overlayOn(box, lower, target string, flags uintptr) error {
 	b.layers++
-	layer := filepath.Join(box, fmt.Sprintf("layer%d", b.layers))
-	upper, work := filepath.Join(layer, "upper"), filepath.Join(layer, "work")
-	if err := os.MkdirAll(work, 0o700); err != nil {
+	upper, work := filepath.Join(box, fmt.Sprintf("upper%d", b.layers)), filepath.Join(box, fmt.Sprintf("work%d", b.layers))
+	if err := os.Mkdir(work, 0o700); err != nil {
 		return err
 	}
 	if err := makeLike(upper, lower, b.way == wayRoot); err != nil {

@@ -32,6 +32,9 @@ type sandbox struct {
 	expired bool
 	child   *child
 	notes   []string
+
+	unlimited []controller // what no cgroup limits
+	emptied   bool         // all of the job was waited for
 }
 
 var _ machine.Sandbox = (*sandbox)(nil)
@@ -67,7 +70,7 @@ func (s *sandbox) Start(ctx context.Context, cmd machine.Command) (machine.Proce
 	return &process{sandbox: s, child: c, ctx: ctx, release: stop}, nil
 }
 
-// clone makes the first process. Before that it is written down that there may be one.
+// clone makes the first process. That there may be one is to be read from started.
 func (s *sandbox) clone(output *os.File) (*child, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,14 +81,13 @@ func (s *sandbox) clone(output *os.File) (*child, error) {
 		return nil, errors.New("the machine's deadline has passed")
 	}
 	s.begun = true
-	if err := s.dir.write(fileInit, initFile{}); err != nil {
-		return nil, fmt.Errorf("record that there is a sandbox: %w", err)
-	}
-	c, err := s.program.spawn(s.launch.Way, s.dir.token(), output, os.Stderr, s.ownNetwork())
+	groups, missed := s.makeCgroups()
+	c, err := s.program.spawn(s.launch.Way, s.dir.token(), output, os.Stderr, s.ownNetwork(), groups)
 	if err != nil {
 		return nil, err
 	}
 	s.child = c
+	s.unlimited = append(missed, c.join(groups)...)
 	return c, nil
 }
 
@@ -101,7 +103,6 @@ func (s *sandbox) begin(c *child, cmd machine.Command) (notes []string, err erro
 	if err := s.dir.write(fileInit, initFile{Init: &r}); err != nil {
 		return nil, fmt.Errorf("record the sandbox's first process: %w", err)
 	}
-	missed := s.limit(c.proc.Pid)
 	spec := s.launch.Spec
 	o := order{
 		Way: s.launch.Way, Box: s.dir.path(dirBox), Hidden: s.launch.Hidden, Work: cmd.Work, Results: cmd.Results,
@@ -112,7 +113,7 @@ func (s *sandbox) begin(c *child, cmd machine.Command) (notes []string, err erro
 		o.Env = slices.DeleteFunc(slices.Clone(o.Env), func(e string) bool { return strings.HasPrefix(e, TokenVariable+"=") })
 		o.Env = append(o.Env, TokenVariable+"="+s.dir.token())
 	}
-	for _, m := range missed {
+	for _, m := range s.unlimited {
 		if m == pidsController {
 			o.Pids = limitsOf(spec).pids // root is not bound by it, an ordinary user is
 			if os.Geteuid() != 0 {
@@ -148,23 +149,21 @@ func home() string {
 	return filepath.Clean(h)
 }
 
-// limit puts the first process into its cgroups and says which limits that leaves out.
-func (s *sandbox) limit(pid int) (missed []controller) {
+// makeCgroups makes the sandbox's cgroups, each with the controllers that limit there, and says which
+// limits are had in none.
+func (s *sandbox) makeCgroups() (made []cgroup, missed []controller) {
 	l := limitsOf(s.launch.Spec)
 	missed = l.wanted()
 	for _, g := range s.cgroups {
 		not, err := g.make(l)
-		if err == nil {
-			err = g.add(pid)
-		}
 		if err != nil {
 			continue
 		}
-		missed = slices.DeleteFunc(missed, func(c controller) bool {
-			return slices.Contains(g.controllers, c) && !slices.Contains(not, c)
-		})
+		g.controllers = slices.DeleteFunc(slices.Clone(g.controllers), func(c controller) bool { return slices.Contains(not, c) })
+		made = append(made, g)
+		missed = slices.DeleteFunc(missed, func(c controller) bool { return slices.Contains(g.controllers, c) })
 	}
-	return missed
+	return made, missed
 }
 
 // expire is the supervisor's own timer at the deadline. It needs nothing of PID 1, which may be stopped.
@@ -197,10 +196,22 @@ func (s *sandbox) sweep(ctx context.Context) error {
 		errs = append(errs, emptyCgroup(ctx, g.dir))
 		errs = append(errs, removeCgroup(ctx, g.dir)) // here too: the folder may be gone, with the record of them
 	}
-	if s.launch.Way == wayGroup {
+	if s.launch.Way == wayGroup && !s.emptied {
 		errs = append(errs, killCarriers(ctx, s.dir.token()))
 	}
 	return errors.Join(errs...)
+}
+
+// reaped takes note that the first process waited for everything of the job: whoever descends from it is
+// its child in the end, and it had none. So nobody has to look among all processes of the host for more.
+func (s *sandbox) reaped() {
+	if s.launch.Way != wayGroup {
+		return
+	}
+	s.emptied = true
+	if err := s.dir.markEmptied(); err != nil {
+		s.status.warn(err) // then they look
+	}
 }
 
 // process is a job that has begun.
@@ -242,6 +253,9 @@ func (p *process) Wait() (machine.Exit, error) {
 	}
 	<-p.child.done
 	p.release()
+	if end != nil {
+		p.sandbox.reaped()
+	}
 	peak := peakMemory(p.sandbox.cgroups)
 	err := p.sandbox.sweep(context.WithoutCancel(p.ctx))
 	exit, xerr := p.exit(end)

@@ -22,7 +22,7 @@ import (
 
 // program is how this binary is run as the first process of a sandbox.
 type program struct {
-	exe  string
+	exe  *executable
 	args []string // reach the init subcommand
 }
 
@@ -33,12 +33,13 @@ type child struct {
 	words   *json.Decoder
 	state   *os.ProcessState // once done is closed
 	done    chan struct{}
+	joined  []cgroup   // it was born in these
 	mu      sync.Mutex // of writes to control
 }
 
-// spawn starts a first process, which then waits for its order. It has a death signal from a thread
-// that lives as long as it does.
-func (p program) spawn(w way, token string, output, log *os.File, ownNetwork bool) (*child, error) {
+// spawn starts a first process, in those of the groups that can be joined, which then waits for its order.
+// It has a death signal from a thread that lives as long as it does.
+func (p program) spawn(w way, token string, output, log *os.File, ownNetwork bool, groups []cgroup) (*child, error) {
 	ours, theirs, err := socketpair()
 	if err != nil {
 		return nil, fmt.Errorf("make the sandbox's control socket: %w", err)
@@ -69,9 +70,12 @@ func (p program) spawn(w way, token string, output, log *os.File, ownNetwork boo
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, after the child
 		var err error
-		c.proc, err = os.StartProcess(p.exe, argv, attr)
+		c.proc, c.joined, err = born(groups, attr, func() (*os.Process, error) { return p.exe.start(argv, attr) })
+		if err != nil && c.proc != nil {
+			_ = c.proc.Kill()
+		}
 		started <- err
-		if err == nil {
+		if c.proc != nil {
 			c.state, _ = c.proc.Wait()
 			close(c.done)
 		}
@@ -173,7 +177,7 @@ func (c *child) stop() {
 
 // runInit runs a first process that does one thing and ends.
 func runInit(ctx context.Context, p program, token string, o order, ownNetwork bool) ([]string, error) {
-	c, err := p.spawn(o.Way, token, nil, nil, ownNetwork)
+	c, err := p.spawn(o.Way, token, nil, nil, ownNetwork, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -31,12 +31,20 @@ func (p *Provider) spend(token string, deadline time.Time) error {
 	hour := filepath.Join(p.cfg.Dir, dirSpent, deadline.UTC().Format(spentHour))
 	err := os.MkdirAll(hour, 0o700)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(hour, token), nil, 0o600)
+		err = markSpent(p.folder(token), filepath.Join(hour, token))
 	}
 	if err != nil {
 		return fmt.Errorf("remember a token that is used up: %w", err)
 	}
 	return p.sweepSpent()
+}
+
+// markSpent is another name for the machine's lock, an empty file, where there is one.
+func markSpent(f folder, mark string) error {
+	if err := os.Link(f.path(fileLock), mark); err == nil || errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return os.WriteFile(mark, nil, 0o600)
 }
 
 // sweepSpent drops the hours that are over. A clock that is wrong by less than an hour harms nothing.

@@ -45,6 +45,7 @@ const lookHome = 2 * time.Second
 // when the report is stored, and leaves nothing. When it returns, List shows the machine as
 // terminated. It returns nil without having called work where the machine was started or closed before.
 func Supervise(ctx context.Context, cfg SuperviseConfig, work func(ctx context.Context, w Work) error) error {
+	nameProcess()
 	s, err := newSupervisor(cfg)
 	if err != nil {
 		return err
@@ -82,7 +83,7 @@ func newSupervisor(cfg SuperviseConfig) (*supervisor, error) {
 	unix.CloseOnExec(secretsFD)
 	unix.CloseOnExec(answerFD)
 	s := &supervisor{dir: folder(filepath.Clean(cfg.Machine)), lock: nil, cancel: make(chan struct{}, 1), log: cfg.Log}
-	s.program = program{exe: orExe(cfg.Exe), args: orInit(cfg.InitArgs)}
+	s.program = program{exe: &executable{path: orExe(cfg.Exe)}, args: orInit(cfg.InitArgs)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
