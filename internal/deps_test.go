@@ -9,7 +9,7 @@ package internal
 // for everything below it.
 var layers = [][]string{
 	{"dayfly"},
-	{"internal/schedule", "internal/archive", "internal/bell", "internal/term", "internal/durable", "internal/agent/redact"},
+	{"internal/schedule", "internal/archive", "internal/bell", "internal/term", "internal/durable", "internal/folder", "internal/agent/redact"},
 	{"internal/spec", "internal/agent/joblog", "internal/crontab"},
 	{"internal/store", "internal/machine", "internal/bucket"}, // the ports
 	{
@@ -82,6 +82,7 @@ var edges = []edge{
 	{"cmd/dayfly", "internal/bell", ""},
 	{"cmd/dayfly", "internal/term", ""},
 	{"cmd/dayfly", "internal/durable", ""},
+	{"cmd/dayfly", "internal/folder", ""},
 	{"cmd/dayfly", "internal/spec", ""},
 	{"cmd/dayfly", "internal/crontab", ""},
 	{"cmd/dayfly", "internal/store", ""},
@@ -113,7 +114,7 @@ var dependencies = []dependency{
 	{"go.yaml.in/yaml", []string{"internal/spec"}, "young: wrapped in one package"},
 	{"modernc.org/sqlite", []string{"internal/store/sqlite"}, "the database of one adapter"},
 	{"github.com/aws/aws-sdk-go-v2", []string{"internal/machine/ec2", "internal/bucket/s3", "internal/awsdeploy"}, "huge, and only these call the cloud"},
-	{"golang.org/x/sys", []string{"internal/machine/local", "internal/store/sqlite", "internal/bucket/dir", "internal/bell", "internal/daemon", "cmd"}, "system calls that syscall lacks"},
+	{"golang.org/x/sys", []string{"internal/machine/local", "internal/store/sqlite", "internal/bucket/dir", "internal/bell", "internal/folder", "internal/daemon", "cmd"}, "system calls that syscall lacks"},
 	{"github.com/spf13/pflag", []string{"cmd"}, "cobra's flags, and what is wrong with their values"},
 	{"github.com/google/go-cmp", nil, ""},
 	{"pgregory.net/rapid", nil, ""},
