@@ -198,7 +198,7 @@ func (h *home) applyAll(ctx context.Context, f found, ready []reconcile.Wanted, 
 		}
 		done = append(done, c)
 	}
-	return done, errors.Join(errs...)
+	return done, errors.Join(append(errs, h.forgetWrong(ctx, done))...)
 }
 
 // carryOut does what a preview says of one job. Somebody else may have done so in the meantime.

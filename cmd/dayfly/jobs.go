@@ -28,6 +28,7 @@ type jobFile struct {
 	abs  string
 	file *spec.File // nil where err is not
 	err  error
+	twin bool // err is only that another file has the job
 }
 
 // isJobFile tells whether a name is that of a job file.
@@ -40,6 +41,8 @@ func isJobFile(name string) bool {
 type found struct {
 	files []jobFile
 	dirs  []string // absolute
+
+	partly bool // some that are right were not taken over
 }
 
 // findJobs reads job files: those named, and those that lie in a directory that is named. A path that
@@ -254,9 +257,15 @@ func (f *found) refuseTwins() {
 		case !ok:
 			first[name] = j.path
 		case other != j.path:
-			j.err = j.file.At("name", fmt.Sprintf("%q is also the name of the job in %s", name, other), "every job has a name of its own")
+			j.refuseTwin(other)
 		}
 	}
+}
+
+// refuseTwin makes it an error of a file that another has its job.
+func (j *jobFile) refuseTwin(other string) {
+	problem := fmt.Sprintf("%q is also the name of the job in %s", j.file.Job.Name, other)
+	j.err, j.twin = j.file.At("name", problem, "every job has a name of its own"), true
 }
 
 // errs is everything wrong with the files, in their order.

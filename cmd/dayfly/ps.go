@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -156,6 +157,7 @@ type knownJob struct {
 	Paused      string         `json:"paused"`    // why: by whom, or because of what
 	PausedUntil stamp          `json:"paused_until"`
 	Source      string         `json:"source"`
+	Problem     string         `json:"problem"` // what is wrong with the file, so that an older version holds
 	AppliedAt   stamp          `json:"applied_at"`
 	Version     string         `json:"version"`
 	Last        *runRecord     `json:"last_run"`
@@ -177,16 +179,26 @@ func (a *app) psJobs(ctx context.Context, output string) error {
 	if err != nil {
 		return fmt.Errorf("read the jobs: %w", err)
 	}
+	wrong, err := h.wrongFiles(ctx)
+	if err != nil {
+		return err
+	}
 	var rows []knownJob
 	for _, rec := range recs {
 		k, err := known(ctx, s, rec, a.now())
 		if err != nil {
 			return err
 		}
+		k.Problem = wrong[rec.Source]
 		rows = append(rows, k)
 	}
 	if err := a.jobList().show(a, output, allOf(rows)); err != nil {
 		return err
+	}
+	if output == "table" || output == "wide" {
+		for _, path := range slices.Sorted(maps.Keys(wrong)) {
+			a.warn("%s is not applied, its job stays as it was: %s", path, wrong[path])
+		}
 	}
 	a.aheadOf(recs)
 	a.unkept(h, output, anyDue(recs, a.now()))
@@ -262,6 +274,7 @@ func (a *app) jobList() listing[knownJob] {
 			{head: "PAUSED", wide: true, cell: func(k knownJob) string { return k.Paused }},
 			{head: "NEXT DUE", wide: true, cell: func(k knownJob) string { return instant(time.Time(k.NextDue)) }},
 			{head: "FILE", wide: true, cell: func(k knownJob) string { return k.Source }},
+			{head: "PROBLEM", wide: true, cell: func(k knownJob) string { return k.Problem }},
 		},
 		name: func(k knownJob) string { return string(k.Name) }, empty: "No job is known. dayfly apply FILE makes one known.",
 	}

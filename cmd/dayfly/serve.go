@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -34,8 +35,11 @@ func (a *app) serveCommand() *cobra.Command {
 way as they are; the next command or serve goes on with them. One serve at a time works on a data
 directory.
 
-The job files of --jobs are applied at the start, and again on HUP; what changed is said. A file that
-is wrong is said too, and its job stays as it was. A job whose file has vanished is paused.
+The job files of --jobs are applied at the start. A file that changes, comes or goes is noticed within
+seconds and taken over alone, when it is whole (one that is written in place among thousands of others:
+within minutes); HUP takes over everything at once, also what files: names. What changed is said. A file
+that is wrong is said too, and its job stays as it was; ps --jobs shows it. A job whose file has vanished
+is paused.
 
 With --once it does what is due right now and ends, for a line in a crontab.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,7 +49,7 @@ With --once it does what is due right now and ends, for a line in a crontab.`,
 			return a.serve(cmd.Context(), f)
 		},
 	}
-	cmd.Flags().StringVar(&f.jobs, "jobs", "", "apply the job files in this `DIR`ectory, at the start and on HUP")
+	cmd.Flags().StringVar(&f.jobs, "jobs", "", "apply the job files in this `DIR`ectory, and keep to what they say")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "answer /healthz on this `ADDR`ess, such as 127.0.0.1:7433; port 0 takes a free one (default: none)")
 	cmd.Flags().BoolVar(&f.once, "once", false, "do what is due right now, and end")
 	return cmd
@@ -69,8 +73,12 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
+	var jobs *jobsDir
 	if f.jobs != "" {
-		if err := a.takeOver(ctx, h, f.jobs); err != nil {
+		if jobs, err = a.newJobsDir(h, f.jobs); err != nil {
+			return err
+		}
+		if err := jobs.all(ctx); err != nil {
 			return err
 		}
 	}
@@ -84,7 +92,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	defer closeAll()
 	d.Start(ctx)
 	a.say("Serving %s, process %d.", h.dir, os.Getpid())
-	gone := serving(ctx, h, hup, d.Reload)
+	gone := serving(ctx, h, hup, jobs)
 	if gone == nil {
 		a.say("Stopping; machines under way go on.")
 	}
@@ -93,16 +101,24 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	return errors.Join(gone, d.Stop(bounded))
 }
 
-// serving waits until ctx ends or, which is an error, the data directory is gone. It reloads on HUP.
-func serving(ctx context.Context, h *home, hup <-chan os.Signal, reload func()) error {
+// serving keeps to the job files, if there are any, until ctx ends or, which is an error, the data
+// directory is gone. HUP reloads.
+func serving(ctx context.Context, h *home, hup <-chan os.Signal, jobs *jobsDir) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var files sync.WaitGroup
+	defer files.Wait()
+	defer cancel()
+	if jobs != nil {
+		files.Go(func() { jobs.watch(ctx, hup) })
+		hup = nil
+	}
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-hup:
-			reload()
+		case <-hup: // there is nothing to reload
 		case <-look.C:
 			if err := h.gone(); err != nil {
 				return err
@@ -148,27 +164,16 @@ func (a *app) newDaemon(h *home, loop *reconcile.Reconciler, f serveFlags) (d *d
 	d, err = daemon.New(daemon.Config{
 		Loop: loop, Bell: waiter.C(), Ring: h.ring, Listener: listener, Now: a.now, Log: h.log,
 		Reaper: reconcile.Reaper{Installation: h.settings.Installation, Providers: providers, Now: a.now, Log: h.log},
-		Apply: func(ctx context.Context) {
-			if f.jobs == "" {
-				return
-			}
-			if err := a.takeOver(ctx, h, f.jobs); err != nil {
-				printError(a.err, &dayfly.Error{
-					Code: dayfly.ErrorCode(err), Message: err.Error(), Err: err,
-					Hint: fmt.Sprintf("all jobs stay as they are; restore %s and send HUP: kill -HUP %d", f.jobs, os.Getpid()),
-				})
-			}
-		},
 	})
 	return d, closeAll, err
 }
 
 // takeOver applies the job files of a directory and says what changed. What is wrong with single files
 // is said and does not stop it; that the directory cannot be read does.
-func (a *app) takeOver(ctx context.Context, h *home, dir string) error {
+func (a *app) takeOver(ctx context.Context, h *home, dir string) (found, error) {
 	f, err := findJobs([]string{dir})
 	if err != nil {
-		return err
+		return f, err
 	}
 	from := dir
 	if dir == "." {
@@ -203,8 +208,9 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) error {
 	}
 	if err != nil {
 		printError(a.err, err)
+		f.partly = true
 	}
-	return nil
+	return f, nil
 }
 
 // serveOnce makes passes until nothing is due right now.

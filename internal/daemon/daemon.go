@@ -3,9 +3,9 @@
 //
 // # What it promises
 //
-//   - One goroutine makes the passes, one after another. Between two of them it waits for the bell, a
-//     reload, or a timer that is armed at most [Net] ahead, and it reads the wall clock anew each time:
-//     a lost bell or a clock that was set costs at most that long.
+//   - One goroutine makes the passes, one after another. Between two of them it waits for the bell or a
+//     timer that is armed at most [Net] ahead, and it reads the wall clock anew each time: a lost bell
+//     or a clock that was set costs at most that long.
 //   - The reaper shares nothing with the passes: its own goroutine, timer, clock and providers. A pass
 //     that hangs, or a store that is gone, does not keep it from ending what is past its deadline.
 //   - A pass that failed is logged, counted, shown by /healthz as 503, and made again after a wait that
@@ -59,10 +59,9 @@ type Reaper interface {
 type Config struct {
 	Loop     Loop
 	Reaper   Reaper
-	Apply    func(context.Context) // takes over what the job files say now; says itself what came of it
-	Bell     <-chan struct{}       // receives when somebody has committed something
-	Ring     func()                // tells those who wait that a pass changed something
-	Listener net.Listener          // for /healthz; nil: none
+	Bell     <-chan struct{} // receives when somebody has committed something
+	Ring     func()          // tells those who wait that a pass changed something
+	Listener net.Listener    // for /healthz; nil: none
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -71,7 +70,6 @@ type Config struct {
 type Daemon struct {
 	Config
 	health health
-	reload chan struct{}
 	server *http.Server
 	cancel context.CancelFunc
 	done   chan struct{} // closed when every goroutine has ended
@@ -84,13 +82,10 @@ func New(c Config) (*Daemon, error) {
 	if c.Loop == nil || c.Reaper == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("daemon: a field of Config is missing")
 	}
-	if c.Apply == nil {
-		c.Apply = func(context.Context) {}
-	}
 	if c.Ring == nil {
 		c.Ring = func() {}
 	}
-	d := &Daemon{Config: c, reload: make(chan struct{}, 1), done: make(chan struct{})}
+	d := &Daemon{Config: c, done: make(chan struct{})}
 	d.health.now = c.Now
 	return d, nil
 }
@@ -112,14 +107,6 @@ func (d *Daemon) Start(ctx context.Context) {
 			close(d.done)
 		}()
 	})
-}
-
-// Reload takes over what the job files say now, before the next pass, which follows at once.
-func (d *Daemon) Reload() {
-	select {
-	case d.reload <- struct{}{}:
-	default: // one is waiting already
-	}
 }
 
 // Stop ends the daemon, a pass under way included, and returns when nothing of it runs any more or ctx
@@ -150,8 +137,6 @@ func (d *Daemon) passes(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-d.Bell:
-		case <-d.reload:
-			d.Apply(ctx)
 		case <-timer.C:
 		}
 		now := d.Now().Round(0)

@@ -185,20 +185,6 @@ func TestPasses(t *testing.T) {
 			}
 		})
 	})
-	t.Run("follow a reload", func(t *testing.T) {
-		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			var applied []int
-			l := &loop{}
-			d := started(t, daemon.Config{Loop: l, Apply: func(context.Context) { applied = append(applied, l.count()) }})
-			synctest.Wait()
-			d.Reload()
-			synctest.Wait()
-			if n := l.count(); len(applied) != 1 || applied[0] != 1 || n != 2 {
-				t.Errorf("applied after passes %v, %d passes in all; want it between the first and the second", applied, n)
-			}
-		})
-	})
 }
 
 func TestFailingPasses(t *testing.T) {

@@ -55,13 +55,18 @@ func Preview(stored []store.Job, f Files, prune bool, now time.Time) []Effect {
 		if wanted[rec.Name] || !f.vanished(rec) || !prune && rec.Vanished.Why != "" {
 			continue
 		}
-		s := Effect{Name: rec.Name, Change: Paused, Source: rec.Source, Why: rec.Source + " does not have it any more", Record: rec}
+		s := Vanished(rec)
 		if prune {
 			s.Change = Removed
 		}
 		effects = append(effects, s)
 	}
 	return effects
+}
+
+// Vanished is what becomes of a job whose file does not have it any more.
+func Vanished(rec store.Job) Effect {
+	return Effect{Name: rec.Name, Change: Paused, Source: rec.Source, Why: rec.Source + " does not have it any more", Record: rec}
 }
 
 // judge tells what applying a version from a file does to a job's record.
