@@ -22,6 +22,8 @@ import (
 type nextFlags struct {
 	zone, after, job, anchor string
 	count                    int
+	changes                  bool
+	output                   string
 }
 
 // maxNext bounds --count.
@@ -35,9 +37,19 @@ func (a *app) nextCommand() *cobra.Command {
 
 After -- the argument is an expression: five cron fields, a macro such as @daily or @every 90m, or
 cron(...), rate(...), at(...). Then one RFC 3339 instant a line comes out, with the zone's offset; fewer
-than asked for, or none, when nothing more comes.`,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.next(cmd, args, f) },
+than asked for, or none, when nothing more comes.
+
+With --clock-changes it shows instead what the clock changes of a year do to the schedule: times of day
+that do not exist or come twice, and what runs for them.`,
+		Example: "  dayfly next backup.yaml\n  dayfly next --tz Europe/Tallinn -- '30 3 * * *'\n  dayfly next backup --clock-changes",
 	}
+	var output *string
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		f.output = *output
+		return a.next(cmd, args, f)
+	}
+	output = outputFlag(cmd, "text", "json")
+	cmd.Flags().BoolVar(&f.changes, "clock-changes", false, "show the clock changes of the year that touch the schedule")
 	cmd.Flags().StringVar(&f.zone, "tz", "UTC", "the IANA `ZONE` in which the expression is read")
 	cmd.Flags().StringVar(&f.after, "after", "", "show what comes after this `RFC3339` instant (default: now)")
 	cmd.Flags().IntVar(&f.count, "count", 5, "show `N` instants")
@@ -78,7 +90,7 @@ func (a *app) next(cmd *cobra.Command, args []string, f nextFlags) error {
 			return usage(cmd, "--%s is for an expression after --; a job has its own", name)
 		}
 	}
-	return a.nextOfJob(cmd.Context(), args[0], after, f.count)
+	return a.nextOfJob(cmd.Context(), args[0], after, f)
 }
 
 // looksDue tells whether a text was meant as an expression: it is one, or it begins like one and there is no
@@ -117,7 +129,47 @@ func (a *app) nextOfText(cmd *cobra.Command, text string, after time.Time, f nex
 	for _, w := range s.Warnings() {
 		a.warn("%s", w)
 	}
+	set := schedule.NewSet(schedule.Member{Schedule: s})
+	switch {
+	case f.output == "json":
+		return writeJSON(a.out, upcomingOf(set, o.Location, after, f.count))
+	case f.changes:
+		return a.nextChanges(set, after)
+	}
 	return a.printInstants(s.Next, after, f.count)
+}
+
+// upcoming is what next shows, for programs: a contract, in which fields are only added.
+type upcoming struct {
+	Job      dayfly.JobName `json:"job,omitempty"`
+	Schedule string         `json:"schedule"` // in words
+	Timezone string         `json:"timezone"`
+	Next     []nextRun      `json:"next"`
+	Changes  []clockChange  `json:"clock_changes"` // of the year after
+}
+
+func upcomingOf(set *schedule.Set, zone *time.Location, after time.Time, count int) upcoming {
+	return upcoming{Schedule: set.Describe(), Timezone: zone.String(), Next: nextRuns(set, zone, after, count), Changes: clockChanges(set, after)}
+}
+
+// nextRuns are the first instants of a set after another.
+func nextRuns(set *schedule.Set, zone *time.Location, after time.Time, count int) []nextRun {
+	runs := []nextRun{}
+	for t, ok := set.Next(after); ok && len(runs) < count; t, ok = set.Next(t) {
+		local := t.In(zone)
+		runs = append(runs, nextRun{At: stamp(t), Local: local.Format(rfc3339Offset), local: local})
+	}
+	return runs
+}
+
+// nextChanges shows the clock changes of the year after an instant.
+func (a *app) nextChanges(set *schedule.Set, after time.Time) error {
+	changes := clockChanges(set, after)
+	if len(changes) == 0 {
+		a.say("No clock change touches it up to %s.", after.AddDate(1, 0, 0).UTC().Format(time.DateOnly))
+		return nil
+	}
+	return a.showClockChanges(changes)
 }
 
 func (a *app) printInstants(next func(time.Time) (time.Time, bool), after time.Time, count int) error {
@@ -155,7 +207,7 @@ func refusedText(text string, err error) error {
 const localForm = "Mon 2006-01-02 15:04:05 -07:00"
 
 // nextOfJob prints the next runs of a job or a job file.
-func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, count int) error {
+func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, f nextFlags) error {
 	job, rec, err := a.jobOf(ctx, name)
 	if err != nil {
 		return err
@@ -163,6 +215,15 @@ func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, count
 	set, err := reconcile.Slots(job)
 	if err != nil {
 		return refusedText("", err)
+	}
+	zone, err := schedule.LoadLocation(job.Timezone)
+	if err != nil {
+		return refusedText("", err)
+	}
+	if f.output == "json" {
+		u := upcomingOf(set, zone, after, f.count)
+		u.Job = job.Name
+		return writeJSON(a.out, u)
 	}
 	if len(job.Schedules) == 0 {
 		a.say("Job %s has no schedule; it runs when it is asked to: dayfly run %s", job.Name, name)
@@ -181,17 +242,13 @@ func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, count
 	case !rec.Scheduled:
 		a.warn("the job was not applied; nothing runs by this schedule until dayfly apply %s", rec.Source)
 	}
-	zone, err := schedule.LoadLocation(job.Timezone)
-	if err != nil {
-		return refusedText("", err)
+	if f.changes {
+		return a.nextChanges(set, after)
 	}
 	lines := [][]string{{job.Timezone, "UTC", ""}}
-	for t := after; len(lines) <= count; {
-		var ok bool
-		if t, ok = set.Next(t); !ok {
-			break
-		}
-		line := []string{t.In(zone).Format(localForm), instant(t), when(t, a.now())}
+	for _, n := range nextRuns(set, zone, after, f.count) {
+		t := time.Time(n.At)
+		line := []string{n.local.Format(localForm), instant(t), when(t, a.now())}
 		if rec != nil && rec.Pause(t).Why != "" {
 			line[2] += ", skipped"
 		}

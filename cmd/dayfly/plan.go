@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,6 +73,7 @@ type planned struct {
 	Timezone string            `json:"timezone,omitempty"`
 	Fields   []spec.Difference `json:"fields,omitempty"` // of a job that there is already
 	Next     []nextRun         `json:"next,omitempty"`
+	Clock    []string          `json:"clock,omitempty"` // what clock changes of the year to come do to times of day
 }
 
 // nextRun is an instant at which a job is due.
@@ -168,14 +170,8 @@ func (a *app) planned(ctx context.Context, l *looked, e reconcile.Effect) (plann
 	if held := e.Record.Held; held.Why != "" && e.Record.Pause(a.now()) == held {
 		p.Paused = pauseText(held, a.now())
 	}
-	for t := a.now(); len(p.Next) < plannedRuns; {
-		var ok bool
-		if t, ok = set.Next(t); !ok {
-			break
-		}
-		local := t.In(zone)
-		p.Next = append(p.Next, nextRun{At: stamp(t), Local: local.Format("2006-01-02T15:04:05-07:00"), local: local})
-	}
+	p.Next = nextRuns(set, zone, a.now(), plannedRuns)
+	p.Clock = slices.DeleteFunc(clockAdvice(set, a.now()), func(line string) bool { return line == "" })
 	return p, nil
 }
 

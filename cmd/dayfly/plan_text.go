@@ -66,6 +66,9 @@ func (a *app) comingText(p planned) string {
 		at := time.Time(n.At)
 		fmt.Fprintf(&b, "    %s  %s  %s\n", n.local.Format(localForm), instant(at), when(at, a.now()))
 	}
+	for _, line := range p.Clock {
+		b.WriteString(folded(line, "    the clock: ", "      "))
+	}
 	return b.String()
 }
 

@@ -70,7 +70,7 @@ func (a *app) validate(paths []string, format string) error {
 
 // warnings are what may not be meant so, and what this build does not serve.
 func (j jobFile) warnings(now time.Time) []*spec.Error {
-	all := j.advice(now)
+	all := append(j.advice(now), j.clockWarnings(now)...)
 	for _, e := range j.file.Unserved() {
 		w := *e
 		w.Warning = true

@@ -143,7 +143,7 @@ func (p *parser) at(s *Schedule, inner token) error {
 		return refuse("at", inner.cut(17, 19), "", "second %d is outside 0-59", second)
 	}
 	reading := dayOf(year, month, date)*daySeconds + (hour*60+minute)*minuteSeconds + second
-	s.plan = once{p.zone.instant(0, reading)}
+	s.plan = once{p.zone.instant(0, reading), reading}
 	s.words = describeOnce(year, month, date, t[11:])
 	return nil
 }

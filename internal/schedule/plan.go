@@ -148,7 +148,7 @@ func (p beat) upTo(t int64) int64 {
 }
 
 // once runs at one instant.
-type once struct{ instant int64 }
+type once struct{ instant, reading int64 }
 
 func (p once) next(after int64) (int64, bool) { return p.instant, p.instant > after }
 func (p once) prev(at int64) (int64, bool)    { return p.instant, p.instant <= at }
