@@ -202,12 +202,6 @@ type Array struct {
 	AtOnce int `json:"at_once,omitempty"`
 }
 
-// Param is a typed value that a run may be given.
-type Param struct {
-	Type    string          `json:"type"`
-	Default json.RawMessage `json:"default,omitempty"`
-}
-
 // Retry says after what causes a run asks for another machine, and how often in all.
 type Retry struct {
 	Attempts int       `json:"attempts"` // total, at least 1
@@ -241,6 +235,13 @@ type Keep struct {
 	Logs    Seconds `json:"logs,omitempty"`
 	History Seconds `json:"history,omitempty"`
 }
+
+// Window is how long after its slot a run of the schedule may still begin its first launch. A run that
+// waits for its own jitter is not late.
+func (j Job) Window() time.Duration { return j.CatchUp.Window() + j.Jitter.Duration() }
+
+// OnTime is how late a slot may be found and still count as on time.
+func (j Job) OnTime() time.Duration { return OnTime + j.Jitter.Duration() }
 
 // Shards lists the shards of every slot of the job: "" alone, regions, array indexes, or region/index.
 func (j Job) Shards() []Shard {

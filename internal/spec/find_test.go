@@ -36,7 +36,7 @@ func TestFind(t *testing.T) {
 			t.Errorf("%q: %q, %v, %q", name, k.Path, err, dayfly.ErrorHint(err))
 		}
 	}
-	for path, want := range map[string]int{"": len(spec.Keys()), "catch_up": 2, "schedule": 5, "machine.regions": 2, "run": 0, "env": 1, "params": 3} {
+	for path, want := range map[string]int{"": len(spec.Keys()), "catch_up": 2, "schedule": 5, "machine.regions": 2, "run": 0, "env": 1, "params": 8} {
 		if got := spec.Below(spec.Keys(), path); len(got) != want {
 			t.Errorf("below %q are %d", path, len(got))
 		}

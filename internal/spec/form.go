@@ -83,7 +83,7 @@ var (
 	httpsURL = pattern(`^[hH][tT][tT][pP][sS]://[^/?#]`)
 
 	jobName       = pattern(`^[a-z0-9][a-z0-9-]{0,47}$`)
-	reservedParam = pattern(`^dayfly_`)
+	reservedParam = pattern(`^dayfly[_-]`)
 	moment        = pattern(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{1,2}:[0-9]{2}:[0-9]{2}([.,][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`)
 	wholeMinute   = pattern(`:00([.,]0+)?(Z|[+-])`)
 	secretRef     = pattern(`^(env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:/[^\x00-\x1f\x7f-\x9f]+|ssm:[A-Za-z0-9_./-]{1,512}(:[A-Za-z0-9_.-]{1,128})?|secretsmanager:[A-Za-z0-9/_+=.@:-]{1,512})$`)

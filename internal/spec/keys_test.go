@@ -33,7 +33,7 @@ var changes = map[string]change{
 	"schedule[].until":      from("schedule:\n- at: '@daily'\n", "  until: 2026-01-01T00:00:00Z"),
 	"schedule[].anchor":     from("schedule:\n- at: '@every 2h'\n", "  anchor: 2026-01-01T00:01:00Z"),
 	"timezone":              set("timezone: Asia/Tokyo"),
-	"jitter":                set("jitter: 5m"),
+	"jitter":                from("schedule: '@daily'\n", "jitter: 5m"),
 	"catch_up":              set("catch_up: all"),
 	"catch_up.policy":       set("catch_up: {policy: none}"),
 	"catch_up.within":       set("catch_up: {within: 24h}"),
@@ -66,6 +66,11 @@ var changes = map[string]change{
 	"params.*":              set("params: {a: {type: int}}"),
 	"params.*.type":         {"name: x\nrun: y\nparams: {a: {type: int}}\n", "name: x\nrun: y\nparams: {a: {type: float}}\n"},
 	"params.*.default":      from("params:\n  a:\n    type: string\n", "    default: b"),
+	"params.*.description":  from("params:\n  a:\n    type: string\n", "    description: words"),
+	"params.*.required":     from("params:\n  a:\n    type: string\n", "    required: false"),
+	"params.*.enum":         from("params:\n  a:\n    type: string\n", "    enum: [b, c]"),
+	"params.*.min":          from("params:\n  a:\n    type: float\n", "    min: 0.5"),
+	"params.*.max":          from("params:\n  a:\n    type: int\n", "    max: 5"),
 	"secrets":               set("secrets: {A: env:A}"),
 	"secrets.*":             {"name: x\nrun: y\nsecrets: {A: env:A}\n", "name: x\nrun: y\nsecrets: {A: file:/a}\n"},
 	"run":                   {"name: x\nrun: y\n", "name: x\nrun: z\n"},
@@ -161,7 +166,9 @@ func TestExamplesAreRight(t *testing.T) {
 		if strings.ContainsAny(k.Path, ".[") {
 			continue
 		}
-		base := map[string]string{"name": "run: y\n", "run": "name: x\n", "user_data": "name: x\n"}[k.Path]
+		base := map[string]string{
+			"name": "run: y\n", "run": "name: x\n", "user_data": "name: x\n", "jitter": "name: x\nrun: y\nschedule: '@daily'\n",
+		}[k.Path]
 		if base == "" {
 			base = "name: x\nrun: y\n"
 		}

@@ -25,6 +25,9 @@ const (
 	maxKeep        = 36500 * day      //
 	maxSchedules   = 100              //
 	maxArray       = 10_000           //
+	maxParams      = 100              //
+	maxPresets     = 32 << 10         // bytes of all defaults: each run's record holds them
+	maxChoices     = 100              //
 	maxAttempts    = 100              //
 	maxPids        = 1 << 22          // what Linux can count
 	minPids        = 4                // a shell that starts something
@@ -237,7 +240,9 @@ func (r *reader) times(f fields, j *dayfly.Job) {
 	}
 	set("timeout", &j.Timeout)
 	set("grace", &j.Grace)
-	set("jitter", &j.Jitter)
+	if v, ok := set("jitter", &j.Jitter); ok && j.Jitter > 0 && len(j.Schedules) == 0 {
+		r.advise(v, "remove it, or name a schedule", "jitter means nothing to a job without a schedule: runs by hand are never delayed")
+	}
 	j.Deadline = j.Timeout + dayfly.Seconds(spare)
 	if v, ok := set("deadline", &j.Deadline); ok && j.Deadline <= j.Timeout+j.Grace {
 		need := (j.Timeout + j.Grace).Duration()

@@ -146,13 +146,26 @@ func together(pattern string, s *schema) *schema {
 			"string": {Type: "string"},
 			"bool":   {Type: "boolean"},
 		} {
-			then := within("default", is)
-			then.Required = nil
+			then := &schema{Properties: &properties{[]property{{"default", is}, {"enum", &schema{Items: is}}}}}
+			for _, bound := range []string{"min", "max"} {
+				switch kind {
+				case "int":
+					then.Properties.list = append(then.Properties.list, property{bound, &schema{Type: "integer"}})
+				case "string", "bool":
+					then.Properties.list = append(then.Properties.list, property{bound, &schema{Not: &schema{}}})
+				}
+			}
+			if kind == "bool" {
+				then.Properties.list[1].is = &schema{Not: &schema{}}
+			}
 			s.AllOf = append(s.AllOf, &schema{If: within("type", &schema{Const: kind}), Then: then})
 		}
 		slices.SortFunc(s.AllOf, func(a, b *schema) int {
 			return strings.Compare(a.If.Properties.list[0].is.Const, b.If.Properties.list[0].is.Const)
 		})
+		for _, pair := range [][]string{{"enum", "min"}, {"enum", "max"}, {"default", "required"}} {
+			s.AllOf = append(s.AllOf, &schema{Not: &schema{Required: pair}})
+		}
 	}
 	return s
 }

@@ -104,6 +104,21 @@ var exceptions = []exception{
 		spec.RuleConflict, `^array\.at_once$`, ``,
 	},
 	{
+		"a parameter's default that its enum or its bounds do not allow",
+		`{"name": "x", "run": "y", "params": {"a": {"type": "int", "max": 5, "default": 6}}}`,
+		spec.RuleValue, `^params\..*\.default$`, `(is (less|more) than .* allowed|is not one of .*)$`,
+	},
+	{
+		"bounds of a parameter that leave no value",
+		`{"name": "x", "run": "y", "params": {"a": {"type": "int", "min": 5, "max": 4}}}`,
+		spec.RuleConflict, `^params\..*\.max$`, `^no value is allowed`,
+	},
+	{
+		"a parameter without a default on a job with a schedule",
+		`{"name": "x", "run": "y", "schedule": "@daily", "params": {"a": {"type": "int"}}}`,
+		spec.RuleConflict, `^params\.`, `has no default`,
+	},
+	{
 		"a variable that env, params and secrets set twice, and more than 1000 in all",
 		`{"name": "x", "run": "y", "env": {"A": ""}, "secrets": {"A": "env:A"}}`,
 		spec.RuleConflict, ``, `(would be set twice, here and by|variables; at most)`,

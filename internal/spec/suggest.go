@@ -106,7 +106,7 @@ var synonyms = map[string]map[string]string{
 	"array":      {"count": "size", "n": "size", "length": "size", "parallel": "at_once", "max_parallel": "at_once", "concurrency": "at_once"},
 	"notify[]":   {"events": "on", "when": "on", "if": "on", "mail": "email", "to": "email", "url": "webhook", "http": "webhook", "channel": "slack", "topic": "ntfy"},
 	"limit":      {"machine": "machines", "max": "machines", "runs": "machines"},
-	"params.*":   {"value": "default", "kind": "type"},
+	"params.*":   {"value": "default", "kind": "type", "choices": "enum", "values": "enum", "options": "enum", "allowed": "enum", "minimum": "min", "maximum": "max", "help": "description", "doc": "description"},
 }
 
 // foreign are keys of other programs that have no counterpart, and what to do instead.

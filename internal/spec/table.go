@@ -1,6 +1,10 @@
 package spec
 
-import "time"
+import (
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+)
 
 // What a build may lack.
 const (
@@ -201,9 +205,10 @@ var jobKeys = table{
 		Doc: "One variable; numbers, true and false as they are written.",
 	},
 	{
-		Path: "params", Form: named("names of a-z, 0-9 and _, beginning with a letter", paramName, reservedParam), Example: "params: {digits: {type: int, default: 1000}}",
-		Doc:  "Typed values that a run may be given.",
-		More: "They reach the job in capitals: digits as DIGITS.", Missing: noParams,
+		Path: "params", Form: paramNames(), Example: "params: {digits: {type: int, default: 1000}}",
+		Doc: "Typed values that a run may be given.",
+		More: "They reach the job as environment variables in capitals, with _ for -: digits as DIGITS, to-year as TO_YEAR. `dayfly run --param digits=5000` gives one to a run; " +
+			"a run by schedule has the defaults. Names that begin with dayfly_ are refused, and so are those whose variable decides which programs the job runs, such as path. The values are stored with the run and shown: what is secret belongs under secrets.", Missing: noParams,
 	},
 	{
 		Path: "params.*", Form: mapping(), Example: "digits: {type: int, default: 1000}",
@@ -214,8 +219,30 @@ var jobKeys = table{
 		Doc: "What its values are.", Missing: noParams,
 	},
 	{
-		Path: "params.*.default", Form: Form{kind: kindScalar, most: maxEnvValue, must: []expr{noNUL}, like: "a value of the type"}, Otherwise: "none: every run has to be given one", Example: "default: 1000",
-		Doc: "The value of a run that is given none.", Missing: noParams,
+		Path: "params.*.description", Form: line(maxDescription), Example: "description: How many digits to compute",
+		Doc: "What the parameter is for, in a line.", Missing: noParams,
+	},
+	{
+		Path: "params.*.default", Form: paramValue(), Otherwise: "every run has to be given one", Example: "default: 1000",
+		Doc:  "The value of a run that is given none.",
+		More: "A job with a schedule needs it, or required: false.", Missing: noParams,
+	},
+	{
+		Path: "params.*.required", Form: Form{kind: kindBool}, Otherwise: "true, unless there is a default", Example: "required: false",
+		Doc:  "Whether a run without a value is refused.",
+		More: "Where it is not, the job's variable is not set.", Missing: noParams,
+	},
+	{
+		Path: "params.*.enum", Form: set(1, maxChoices, paramValue()), Otherwise: "anything of the type", Example: "enum: [fast, thorough]",
+		Doc: "The values that are allowed.", Missing: noParams,
+	},
+	{
+		Path: "params.*.min", Form: decimals(-maxBound, maxBound), Otherwise: "no bound", Example: "min: 1",
+		Doc: "The least value allowed, of an int or a float.", Missing: noParams,
+	},
+	{
+		Path: "params.*.max", Form: decimals(-maxBound, maxBound), Otherwise: "no bound", Example: "max: 100000",
+		Doc: "The greatest value allowed, of an int or a float.", Missing: noParams,
 	},
 	{
 		Path: "secrets", Form: named("names of A-Z, a-z, 0-9 and _, not beginning with a digit or DAYFLY_", envName, reserved), Example: "secrets: {DB_PASSWORD: env:DB_PASSWORD}",
@@ -346,6 +373,16 @@ func instance() Form {
 
 func region() Form {
 	return Form{kind: kindText, most: 63, must: []expr{regionName}, like: "a region such as eu-west-1"}
+}
+
+func paramNames() Form {
+	f := named("names of a-z, 0-9, _ and -, beginning with a letter", paramName, reservedParam)
+	f.most, f.never = maxParams, append(f.never, shaping)
+	return f
+}
+
+func paramValue() Form {
+	return Form{kind: kindScalar, most: dayfly.MaxParam, must: []expr{noNUL}, like: "a value of the type"}
 }
 
 // settingsKeys is the table of DATA/dayfly.yaml.

@@ -1,14 +1,10 @@
 package spec
 
 import (
-	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v4"
 
 	"github.com/dayfly-io/dayfly"
 )
@@ -23,7 +19,7 @@ const (
 
 var (
 	envName   = pattern(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
-	paramName = pattern(`^[a-z][a-z0-9_]{0,63}$`)
+	paramName = pattern(`^[a-z][a-z0-9_-]{0,63}$`)
 	ssmName   = pattern(`^[A-Za-z0-9_./-]{1,512}(:[A-Za-z0-9_.-]{1,128})?$`)
 	awsName   = pattern(`^[A-Za-z0-9/_+=.@:-]{1,512}$`)
 	leaky     = pattern(`(?i)(^|_)(password|passwd|secret|token|api_?key|private_?key|secret_access_key)$`)
@@ -101,10 +97,11 @@ func (r *reader) environment(f fields, j *dayfly.Job) {
 	}
 	if v, ok := f.get("params"); ok {
 		for _, item := range r.named(v) {
-			if r.paramName(item) && r.claim(item, strings.ToUpper(item.key.Value), taken) {
+			if r.paramName(item) && r.claim(item, dayfly.ParamVar(item.key.Value), taken) {
 				r.param(item, j)
 			}
 		}
+		r.presets(v, j)
 	}
 	if v, ok := f.get("secrets"); ok {
 		for _, item := range r.named(v) {
@@ -163,81 +160,6 @@ func (r *reader) variable(v value, j *dayfly.Job) int {
 	}
 	j.Env[name] = s
 	return len(name) + len(s)
-}
-
-func (r *reader) paramName(v value) bool {
-	if paramName().MatchString(v.key.Value) {
-		return true
-	}
-	hint := "a-z, 0-9 and _, beginning with a letter; the job sees it in capitals"
-	if low := snake(v.key.Value); paramName().MatchString(low) {
-		hint = didYouMean(low)
-	}
-	r.fault(RuleValue, v.path, r.scalarSpan(v.key), fmt.Sprintf("%q is not the name of a parameter", clip(v.key.Value, 60)), hint)
-	return false
-}
-
-func (r *reader) param(v value, j *dayfly.Job) {
-	if v.n.Kind != yaml.MappingNode {
-		r.wrong(v, wantMapping, "")
-		return
-	}
-	f, ok := r.mapping(v)
-	if !ok {
-		return
-	}
-	p := dayfly.Param{}
-	kind, ok := f.get("type")
-	if !ok {
-		return
-	}
-	if p.Type, ok = r.oneOf(kind); !ok {
-		return
-	}
-	if v, ok := f.get("default"); ok {
-		p.Default = r.paramDefault(v, p.Type)
-	}
-	if j.Params == nil {
-		j.Params = map[string]dayfly.Param{}
-	}
-	j.Params[v.key.Value] = p
-}
-
-// paramDefault reads a value of a parameter's type as JSON.
-func (r *reader) paramDefault(v value, kind string) json.RawMessage {
-	switch kind {
-	case "int", "float":
-		s, ok := r.numeral(v, map[string]string{"int": wantNumber, "float": wantDecimal}[kind])
-		if !ok {
-			return nil
-		}
-		if _, err := strconv.ParseInt(s, 10, 64); err != nil && kind == "int" {
-			r.wrong(v, wantNumber+" that fits 64 bits", "")
-			return nil
-		}
-		if len(s) > 100 {
-			r.bad(v, "", "%s has %d digits", v.name(), len(s))
-			return nil
-		}
-		return json.RawMessage(s)
-	case "bool":
-		if b, ok := r.boolean(v); ok {
-			return json.RawMessage(strconv.FormatBool(b))
-		}
-	default:
-		s, ok := r.text(v)
-		switch {
-		case !ok:
-		case strings.ContainsRune(s, 0):
-			r.bad(v, "", "%s holds a NUL character", v.name())
-		case len(s) > maxEnvValue:
-			r.bad(v, "", "%s has %d bytes; at most 64 KiB are allowed", v.name(), len(s))
-		default:
-			b, _ := json.Marshal(s) // text is always JSON
-			return b
-		}
-	}
-	return nil
 }
 
 // secret reads a reference to a secret. Nothing of its value is ever repeated: it may be the secret.
