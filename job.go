@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -242,6 +243,25 @@ func (j Job) Window() time.Duration { return j.CatchUp.Window() + j.Jitter.Durat
 
 // OnTime is how late a slot may be found and still count as on time.
 func (j Job) OnTime() time.Duration { return OnTime + j.Jitter.Duration() }
+
+// AtOnce is how many shards of one slot may have a machine at once; 0 is no limit of the job's own.
+func (j Job) AtOnce() int {
+	if j.Array == nil || j.Array.AtOnce >= j.Array.Size {
+		return 0
+	}
+	return j.Array.AtOnce
+}
+
+// Delay is by how much the launch of a scheduled run comes after its slot: part of the jitter, a whole
+// number of milliseconds, always the same for the same words.
+func (j Job) Delay(installation string, slot time.Time, shard Shard) time.Duration {
+	most := uint64(j.Jitter.Duration() / time.Millisecond)
+	if most == 0 {
+		return 0
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "dayfly jitter\n%s\n%s\n%d\n%s\n", installation, j.Name, slot.UnixMilli(), shard))
+	return time.Duration(binary.BigEndian.Uint64(sum[:8])%most) * time.Millisecond
+}
 
 // Shards lists the shards of every slot of the job: "" alone, regions, array indexes, or region/index.
 func (j Job) Shards() []Shard {

@@ -64,7 +64,7 @@ func TestValues(t *testing.T) {
 	j := dayfly.Job{Name: "pi", Params: map[string]dayfly.Param{
 		"digits": {Type: "int", Default: json.RawMessage("1000"), Max: json.Number(strconv.Itoa(math.MaxInt32))},
 		"title":  {Type: "string", Default: json.RawMessage(`"a <b> \"c\""`)},
-		"to":     {Type: "string", Required: true}, "maybe": {Type: "bool"},
+		"to":     {Type: "string"}, "maybe": {Type: "bool", Required: new(bool)},
 	}}
 	got, err := j.Values(map[string]string{"to": "x=y", "digits": "5"})
 	if err != nil || len(got) != 3 || got["to"] != "x=y" || got["digits"] != "5" || got["title"] != `a <b> "c"` {

@@ -1,6 +1,7 @@
 package dayfly
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -28,6 +29,16 @@ func (s Shard) Parts() (region string, index int) {
 		return region, i
 	}
 	return string(s), -1
+}
+
+// Compare orders shards by region, then by index.
+func (s Shard) Compare(t Shard) int {
+	if s == t {
+		return 0
+	}
+	region, index := s.Parts()
+	other, than := t.Parts()
+	return cmp.Or(cmp.Compare(region, other), cmp.Compare(index, than))
 }
 
 // RunID is JOB-SLOT[.REGION][.iINDEX][.nN], one to one with (job, slot, shard, n).
@@ -152,20 +163,24 @@ const (
 
 // Run is the record of one slot of one shard of a job.
 type Run struct {
-	ID            RunID     `json:"id"`
-	Job           JobName   `json:"job"`
-	Version       string    `json:"version"` // of the job it runs
-	Slot          time.Time `json:"slot"`
-	Shard         Shard     `json:"shard"`
-	N             int       `json:"n"`
-	Trigger       Trigger   `json:"trigger"`
-	Of            RunID     `json:"of,omitempty"`
+	ID      RunID     `json:"id"`
+	Job     JobName   `json:"job"`
+	Version string    `json:"version"` // of the job it runs
+	Slot    time.Time `json:"slot"`
+	Shard   Shard     `json:"shard"`
+	N       int       `json:"n"`
+	Trigger Trigger   `json:"trigger"`
+	Of      RunID     `json:"of,omitempty"`
+
+	// Params are the values of the job's parameters, defaults included. They never change.
+	Params map[string]string `json:"params,omitempty"`
+
 	State         State     `json:"state"`
 	Outcome       Outcome   `json:"outcome,omitempty"`
 	Reason        string    `json:"reason,omitempty"`
 	CreatedAt     time.Time `json:"created_at"`
 	StartDeadline time.Time `json:"start_deadline"`      // its first launch begins by then, or never
-	NotBefore     time.Time `json:"not_before,omitzero"` // no launch before this: backoff
+	NotBefore     time.Time `json:"not_before,omitzero"` // no launch before this: jitter or backoff
 	EndedAt       time.Time `json:"ended_at,omitzero"`
 	CancelAt      time.Time `json:"cancel_at,omitzero"` // when it was asked for
 	CancelWhy     string    `json:"cancel_why,omitempty"`
@@ -228,13 +243,15 @@ func Token(installation string, run RunID, attempt, choice int) string {
 // Range covers consecutive slots of one job that were not launched, instead of a run for each.
 type Range struct {
 	Job       JobName   `json:"job"`
-	From      time.Time `json:"from"` // the first slot
-	To        time.Time `json:"to"`   // the last slot
-	Count     int       `json:"count"`
-	Outcome   Outcome   `json:"outcome"` // missed or skipped
+	From      time.Time `json:"from"`             // the first slot
+	To        time.Time `json:"to"`               // the last slot
+	Count     int       `json:"count"`            // of slots
+	Shards    int       `json:"shards,omitempty"` // of each slot, where there are several: all of them are covered
+	Outcome   Outcome   `json:"outcome"`          // missed or skipped
 	Reason    string    `json:"reason"`
 	CreatedAt time.Time `json:"created_at"`
 }
 
-// RangeOver is how many consecutive slots get a run each; more make a Range.
+// RangeOver is how many runs that were not launched, of consecutive slots, are recorded one by one; more
+// make a Range.
 const RangeOver = 16

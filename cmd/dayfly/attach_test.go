@@ -42,7 +42,7 @@ func TestInterruptBeforeTheRequestRequestsNothing(t *testing.T) {
 			if err := h.store.PutVersion(ctx, job); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := reconcile.Request(ctx, h.store, job, call.now()); err != nil {
+			if _, err := reconcile.Request(ctx, h.store, job, reconcile.Wish{}, call.now()); err != nil {
 				t.Fatal(err)
 			}
 			messages := &interruptAt{text: c.at, cancel: cancel}

@@ -43,7 +43,7 @@ func (a *app) run(cmd *cobra.Command, name string, f attachFlags) error {
 	}
 	a.despitePause(ctx, h, job.Name)
 	return a.attach(ctx, h, f, func(ctx context.Context) (dayfly.Run, error) {
-		runs, err := reconcile.Request(ctx, h.store, job, a.now())
+		runs, err := reconcile.Request(ctx, h.store, job, reconcile.Wish{}, a.now())
 		if err != nil {
 			return dayfly.Run{}, err
 		}

@@ -33,6 +33,7 @@ type Facts struct {
 	ListedAt time.Time       // when the listing was begun; zero: there is none
 	Settle   time.Duration   // how long after a launch the provider's lists may lag
 	Report   Reported
+	Underway bool // the run is a shard of an array, and another shard of it has been launched
 }
 
 // Reported is what came of looking for the agent's report.
@@ -84,7 +85,7 @@ func decideDue(run dayfly.Run, f Facts) Decision {
 	switch {
 	case !run.CancelAt.IsZero():
 		return end(run, dayfly.Canceled, run.CancelWhy, f.Now)
-	case len(run.Attempts) == 0 && f.Now.After(run.StartDeadline):
+	case len(run.Attempts) == 0 && f.Now.After(run.StartDeadline) && !f.Underway:
 		reason := "not started within " + late(run) + " of its slot"
 		if run.Reason != "" {
 			reason += ": " + run.Reason
@@ -94,7 +95,7 @@ func decideDue(run dayfly.Run, f Facts) Decision {
 		return Decision{Run: run, Next: run.NotBefore}
 	}
 	next := time.Time{}
-	if len(run.Attempts) == 0 {
+	if len(run.Attempts) == 0 && !f.Underway {
 		next = run.StartDeadline.Add(time.Millisecond)
 	}
 	return Decision{Run: run, Next: next}

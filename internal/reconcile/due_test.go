@@ -3,7 +3,6 @@ package reconcile_test
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,7 +70,7 @@ func TestPlan(t *testing.T) {
 	t.Run("a range leaves out slots that have a run", func(t *testing.T) {
 		t.Parallel()
 		now := monday.Add(30 * time.Second)
-		taken := []time.Time{monday.Add(-30 * time.Minute), monday.Add(-10 * time.Minute)}
+		taken := []reconcile.Taken{{Slot: monday.Add(-30 * time.Minute), Whole: true}, {Slot: monday.Add(-10 * time.Minute), Whole: true}}
 		ranges, runs, _, _ := reconcile.Plan(job("j", at("* * * * *")), now.Add(-time.Hour), now, taken, 100, false)
 		want(t, "slots", covers(ranges, runs), "[29][19]mmmmmmmmmr")
 		want(t, "end of the first", ranges[0].To, monday.Add(-31*time.Minute))
@@ -86,45 +85,74 @@ func TestPlan(t *testing.T) {
 	})
 }
 
-// TestPlanCoversOnce: whatever has a run already, however little room there is, and whether the job changes or not,
-// each slot up to the plan's cursor is covered once, and what is on time runs.
+// TestPlanCoversOnce: whatever has runs already, of all shards or of some, however little room there is, and
+// whether the job changes or not, each slot of each shard up to the plan's cursor is covered once, and what
+// is on time runs.
 func TestPlanCoversOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := monday.Add(time.Duration(rapid.IntRange(0, 119).Draw(t, "seconds")) * time.Second)
+		size := rapid.SampledFrom([]int{0, 0, 0, 1, 3, 20, 600}).Draw(t, "size")
 		down := rapid.IntRange(1, 300).Draw(t, "minutes down")
-		cursor := now.Add(-time.Duration(down) * time.Minute)
-		var had []time.Time
-		seen := map[time.Time]int{}
-		for m := range down {
-			if slot := cursor.Truncate(time.Minute).Add(time.Duration(m+1) * time.Minute); !slot.After(now) && rapid.IntRange(0, 3).Draw(t, "has a run") == 0 {
-				had = append(had, slot)
-				seen[slot]++
-			}
+		if size > 3 {
+			down = down%20 + 1
 		}
+		cursor := now.Add(-time.Duration(down) * time.Minute)
 		policy := rapid.SampledFrom([]dayfly.CatchUpPolicy{dayfly.CatchUpNone, dayfly.CatchUpLast, dayfly.CatchUpAll}).Draw(t, "policy")
 		j := job("j", at("* * * * *"), catchUp(policy, time.Duration(rapid.IntRange(0, 300).Draw(t, "within"))*time.Minute))
+		j.Jitter = dayfly.Seconds(time.Duration(rapid.SampledFrom([]int{0, 0, 30, 600}).Draw(t, "jitter")) * time.Second)
+		if size > 0 {
+			j.Array = &dayfly.Array{Size: size, AtOnce: rapid.IntRange(0, size).Draw(t, "at once")}
+		}
+		shards := j.Shards()
+		var had []reconcile.Taken
+		seen := map[dayfly.RunID]int{}
+		for m := range down {
+			slot := cursor.Truncate(time.Minute).Add(time.Duration(m+1) * time.Minute)
+			if slot.After(now) || rapid.IntRange(0, 3).Draw(t, "has runs") > 0 {
+				continue
+			}
+			n := rapid.SampledFrom([]int{1, len(shards), len(shards)}).Draw(t, "how many")
+			had = append(had, reconcile.Taken{Slot: slot, Whole: n == len(shards)})
+			for _, shard := range shards[:n] {
+				seen[dayfly.NewRunID("j", slot, shard, 0)]++
+			}
+		}
 		closing := rapid.Bool().Draw(t, "closing")
 		ranges, runs, upTo, full := reconcile.Plan(j, cursor, now, had, rapid.IntRange(0, 20).Draw(t, "room"), closing)
-		if !full && !upTo.Equal(now) || full && closing {
-			t.Fatalf("full %v, closing %v, cursor %s", full, closing, upTo)
+		if full && closing || !full && !upTo.Equal(now) && len(runs) < 1000 {
+			t.Fatalf("full %v, closing %v, cursor %s, %d runs", full, closing, upTo, len(runs))
 		}
+		planned := map[dayfly.RunID]bool{}
 		for _, r := range runs {
-			if !slices.ContainsFunc(had, r.Slot.Equal) { // the insert leaves what is there
-				seen[r.Slot]++
+			if planned[r.ID] = true; seen[r.ID] == 0 { // the insert leaves what is there
+				seen[r.ID]++
 			}
 			if late := now.Sub(r.Slot); late <= dayfly.OnTime && r.State != dayfly.Due {
 				t.Errorf("slot %s is on time and %s", r.Slot, r.Outcome)
 			}
+			if r.Slot.After(upTo) {
+				t.Errorf("%s lies after the cursor", r.ID)
+			}
+		}
+		if len(planned) != len(runs) {
+			t.Errorf("%d runs, and %d of them different", len(runs), len(planned))
 		}
 		for _, r := range ranges {
+			if max(r.Shards, 1) != len(shards) || r.To.After(upTo) {
+				t.Errorf("a range of %d shards up to %s", r.Shards, r.To)
+			}
 			for slot := r.From; !slot.After(r.To); slot = slot.Add(time.Minute) {
-				seen[slot]++
+				for _, shard := range shards {
+					seen[dayfly.NewRunID("j", slot, shard, 0)]++
+				}
 			}
 		}
 		for slot := cursor.Truncate(time.Minute).Add(time.Minute); !slot.After(upTo); slot = slot.Add(time.Minute) {
-			if seen[slot] != 1 {
-				t.Errorf("slot %s has %d records", slot, seen[slot])
+			for _, shard := range shards {
+				if id := dayfly.NewRunID("j", slot, shard, 0); seen[id] != 1 {
+					t.Fatalf("%s has %d records", id, seen[id])
+				}
 			}
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
@@ -13,36 +14,79 @@ import (
 // ByHand is how long a run that was asked for waits for its first launch.
 const ByHand = 24 * time.Hour
 
+// Wish is what a person may say of the runs that are asked for.
+type Wish struct {
+	Params map[string]string // values of parameters; the others have their defaults
+	Shards []dayfly.Shard    // only these; none: every shard
+}
+
 // Request records that a version of a job shall run now, once for every shard. It is durable when it
-// returns; a pass does the rest.
-func Request(ctx context.Context, s store.Store, job dayfly.Job, now time.Time) ([]dayfly.Run, error) {
+// returns; a pass does the rest. A value that the job does not allow is refused, and nothing is recorded.
+func Request(ctx context.Context, s store.Store, job dayfly.Job, wish Wish, now time.Time) ([]dayfly.Run, error) {
+	params, err := job.Values(wish.Params)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.PutVersion(ctx, job); err != nil {
 		return nil, fmt.Errorf("store job %s: %w", job.Name, err)
 	}
+	shards := wish.Shards
+	if len(shards) == 0 {
+		shards = job.Shards()
+	}
+	version := job.Version()
 	for slot := now.UTC().Truncate(time.Millisecond); ; slot = slot.Add(time.Millisecond) {
-		var runs []dayfly.Run
-		for _, shard := range job.Shards() {
-			runs = append(runs, byHand(job.Name, job.Version(), slot, shard, 1, dayfly.TriggerManual, now))
+		runs := make([]dayfly.Run, len(shards))
+		for i, shard := range shards {
+			runs[i] = byHand(job.Name, version, slot, shard, 1, dayfly.TriggerManual, params, now)
+			if job.AtOnce() > 0 && i >= job.AtOnce() {
+				runs[i].Reason = waitsForTurn(job)
+			}
 		}
-		stored, err := s.InsertRuns(ctx, runs)
+		some, err := insertNext(ctx, s, runs)
 		if err != nil {
-			return nil, fmt.Errorf("store a run of job %s: %w", job.Name, err)
+			return nil, fmt.Errorf("store %d runs of job %s: %w", len(runs), job.Name, err)
 		}
-		for i, ok := range stored {
-			if !ok { // another request of this millisecond; take the next one
-				break
-			}
-			runs[i].Rev = 1
-			if i == len(stored)-1 {
-				return runs, nil
-			}
+		if some {
+			return runs, nil
 		}
 	}
 }
 
-func byHand(job dayfly.JobName, version string, slot time.Time, shard dayfly.Shard, n int, t dayfly.Trigger, now time.Time) dayfly.Run {
-	r := newRun(job, version, slot, shard, n, now, ByHand)
-	r.Trigger, r.StartDeadline = t, now.Add(ByHand)
+// insertNext stores the runs, a batch at a time. If all of the first batch is there already nothing is
+// stored: another request was made at the same millisecond. A single one that is there gets the next n.
+func insertNext(ctx context.Context, s store.Store, runs []dayfly.Run) (some bool, err error) {
+	for batch := range slices.Chunk(runs, store.MaxInsert) {
+		stored, err := s.InsertRuns(ctx, batch)
+		if err != nil {
+			return some, err
+		}
+		if !some && !slices.Contains(stored, true) {
+			return false, nil
+		}
+		some = true
+		for i, ok := range stored {
+			for batch[i].Rev = 1; !ok; {
+				n, err := s.LastN(ctx, batch[i].Job, batch[i].Slot, batch[i].Shard)
+				if err != nil {
+					return some, err
+				}
+				batch[i].N = n + 1
+				batch[i].ID = dayfly.NewRunID(batch[i].Job, batch[i].Slot, batch[i].Shard, n+1)
+				again, err := s.InsertRuns(ctx, batch[i:i+1])
+				if err != nil {
+					return some, err
+				}
+				ok = again[0]
+			}
+		}
+	}
+	return some, nil
+}
+
+func byHand(job dayfly.JobName, version string, slot time.Time, shard dayfly.Shard, n int, t dayfly.Trigger, params map[string]string, now time.Time) dayfly.Run {
+	r := newRun(job, version, slot, shard, n, now)
+	r.Trigger, r.Params, r.StartDeadline = t, params, now.Add(ByHand)
 	return r
 }
 
@@ -66,8 +110,8 @@ func Cancel(ctx context.Context, s store.Store, id dayfly.RunID, why string, now
 	}
 }
 
-// Again records that an ended run shall run again, as a run of its own with the same slot, shard and
-// version and the next n.
+// Again records that an ended run shall run again, as a run of its own with the same slot, shard,
+// version and parameters and the next n.
 func Again(ctx context.Context, s store.Store, id dayfly.RunID, now time.Time) (dayfly.Run, error) {
 	was, err := s.Run(ctx, id)
 	if err != nil {
@@ -84,7 +128,7 @@ func Again(ctx context.Context, s store.Store, id dayfly.RunID, now time.Time) (
 		if err != nil {
 			return was, fmt.Errorf("retry %s: %w", id, err)
 		}
-		run := byHand(was.Job, was.Version, was.Slot, was.Shard, n+1, dayfly.TriggerRetry, now)
+		run := byHand(was.Job, was.Version, was.Slot, was.Shard, n+1, dayfly.TriggerRetry, was.Params, now)
 		run.Of = id
 		stored, err := s.InsertRuns(ctx, []dayfly.Run{run})
 		if err != nil {
@@ -162,7 +206,7 @@ func (r *Reconciler) change(ctx context.Context, name dayfly.JobName, edit func(
 // covered gives a job's record with every slot up to now covered; an empty one if there is none. Slots
 // that still wait to be caught up are missed then.
 func (r *Reconciler) covered(ctx context.Context, name dayfly.JobName) (store.Job, error) {
-	p := &pass{Reconciler: r, begun: r.Now(), versions: map[string]dayfly.Job{}, closing: true}
+	p := &pass{Reconciler: r, begun: r.Now(), versions: map[string]dayfly.Job{}, underway: map[array]bool{}, closing: true}
 	for {
 		now := r.Now().UTC()
 		rec, err := r.Store.Job(ctx, name)

@@ -219,7 +219,7 @@ func (p *pass) begin(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 	spec.Tags = dayfly.Tags{Installation: p.Installation, Run: run.ID, Attempt: number, Deadline: deadline, Token: spec.Token}
 	spec.Task = dayfly.Task{
 		Job: run.Job, Run: run.ID, Attempt: number, Slot: run.Slot, Shard: run.Shard,
-		Prefix: dayfly.AttemptPrefix(run.Job, run.ID, number), Env: job.Env, SecretNames: slices.Sorted(maps.Keys(job.Secrets)),
+		Prefix: dayfly.AttemptPrefix(run.Job, run.ID, number), Env: environment(job, run), SecretNames: slices.Sorted(maps.Keys(job.Secrets)),
 		FilesSHA256: job.FilesSHA256, Script: job.Run, Timeout: job.Timeout, Grace: job.Grace, Deadline: deadline, Pids: job.Machine.Pids,
 	}
 	if spec.Task.PreviousSuccess, err = p.lastSuccess(ctx, run.Job, run.Shard); err != nil {
@@ -242,6 +242,19 @@ func (p *pass) begin(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 	p.count(func(s *Summary) { s.Launched++ })
 	p.Log.Info("attempt begun", "run", stored.ID, "attempt", number, "provider", a.Provider, "deadline", deadline)
 	return stored, nil
+}
+
+// environment is the job's own, and the run's parameters under the names of their variables.
+func environment(job dayfly.Job, run dayfly.Run) map[string]string {
+	if len(run.Params) == 0 {
+		return job.Env
+	}
+	env := make(map[string]string, len(job.Env)+len(run.Params))
+	maps.Copy(env, job.Env)
+	for name, value := range run.Params {
+		env[dayfly.ParamVar(name)] = value
+	}
+	return env
 }
 
 func locationOf(job dayfly.Job) string {
@@ -346,6 +359,7 @@ type verdict struct {
 func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), now time.Time) (map[dayfly.RunID]verdict, error) {
 	runs = slices.SortedFunc(slices.Values(runs), inOrder)
 	machines := inFlight(runs)
+	atOnce := map[array]int{}          // of an array's shards, those that have or may have a machine
 	ahead := map[dayfly.Shard]*queue{} // of the shard, before the run in question
 	for _, r := range runs {
 		if ahead[r.Shard] == nil {
@@ -353,6 +367,9 @@ func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), n
 		}
 		if begun(r) {
 			ahead[r.Shard].runs = append(ahead[r.Shard].runs, r)
+		}
+		if r.State != dayfly.Due {
+			atOnce[arrayOf(r)]++
 		}
 	}
 	verdicts := map[dayfly.RunID]verdict{}
@@ -368,14 +385,17 @@ func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), n
 		}
 		v := verdict{launch: true}
 		if !begun(r) {
-			v = ahead[r.Shard].admit(job.Overlap, r)
+			v = ahead[r.Shard].admit(job, r)
 		}
 		switch {
 		case !v.launch || !ready(r, now):
+		case job.AtOnce() > 0 && atOnce[arrayOf(r)] >= job.AtOnce():
+			v = verdict{wait: waitsForTurn(job)}
 		case job.Limit.Machines > 0 && machines >= job.Limit.Machines:
 			v = verdict{wait: fmt.Sprintf("the job's limit of %d machines", job.Limit.Machines)}
 		default:
 			machines++
+			atOnce[arrayOf(r)]++
 		}
 		if ready(r, now) {
 			verdicts[r.ID] = v
@@ -389,15 +409,29 @@ func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), n
 
 // inOrder is the order in which runs come: by slot first.
 func inOrder(a, b dayfly.Run) int {
-	return cmp.Or(a.Slot.Compare(b.Slot), cmp.Compare(a.Job, b.Job), cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.N, b.N))
+	return cmp.Or(a.Slot.Compare(b.Slot), cmp.Compare(a.Job, b.Job), a.Shard.Compare(b.Shard), cmp.Compare(a.N, b.N))
 }
 
 // begun tells whether a run has asked for a machine at least once.
 func begun(r dayfly.Run) bool { return r.State != dayfly.Due || len(r.Attempts) > 0 }
 
 // caughtUp tells whether a run makes up for a slot that was found late. Such runs come one after another.
-func caughtUp(r dayfly.Run) bool {
-	return r.Trigger == dayfly.TriggerSchedule && r.CreatedAt.Sub(r.Slot) > dayfly.OnTime
+func caughtUp(job dayfly.Job, r dayfly.Run) bool {
+	return r.Trigger == dayfly.TriggerSchedule && r.CreatedAt.Sub(r.Slot) > job.OnTime()
+}
+
+// array is the runs of one slot that were made for one reason: the shards of an array.
+type array struct {
+	job     dayfly.JobName
+	slot    int64
+	trigger dayfly.Trigger
+}
+
+func arrayOf(r dayfly.Run) array { return array{r.Job, r.Slot.UnixMilli(), r.Trigger} }
+
+// waitsForTurn is why a shard waits for others of its array.
+func waitsForTurn(job dayfly.Job) string {
+	return fmt.Sprintf("at most %d of the array's shards run at once", job.AtOnce())
 }
 
 // queue is the active runs of one job and shard that come before another.
@@ -413,9 +447,9 @@ func (q *queue) join(r dayfly.Run, v verdict) {
 	}
 }
 
-// admit decides of a run by the overlap policy alone.
-func (q *queue) admit(o dayfly.Overlap, r dayfly.Run) verdict {
-	late := caughtUp(r)
+// admit decides of a run by the job's overlap policy alone.
+func (q *queue) admit(job dayfly.Job, r dayfly.Run) verdict {
+	o, late := job.Overlap, caughtUp(job, r)
 	if len(q.runs) == 0 || (o == dayfly.OverlapAllow && !late) {
 		return verdict{launch: true}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,9 +55,10 @@ const (
 // Scope is what a pass looks at.
 type Scope struct {
 	store.Scope
-	Slots  bool // make due slots into runs; only a scheduler does
-	Glance bool // launch nothing: a command that only looks has nobody who stays
-	Own    bool // whoever makes the pass asked for these runs: a secret that it cannot resolve refuses them
+	Slot   time.Time // of the job in Scope only the runs of this slot, such as one request for an array; zero: all
+	Slots  bool      // make due slots into runs; only a scheduler does
+	Glance bool      // launch nothing: a command that only looks has nobody who stays
+	Own    bool      // whoever makes the pass asked for these runs: a secret that it cannot resolve refuses them
 }
 
 // answers tells whether it is this pass that says what a run is refused for. Another process may have
@@ -85,6 +87,7 @@ type pass struct {
 	mu       sync.Mutex
 	sum      Summary
 	versions map[string]dayfly.Job
+	underway map[array]bool // of arrays that were asked for: whether a shard was ever launched
 }
 
 // sighting is one provider's listing.
@@ -100,10 +103,18 @@ type sighting struct {
 // from several processes at once. The error joins what went wrong with single records or locations;
 // everything else was done all the same.
 func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
-	p := &pass{Reconciler: r, scope: s, begun: r.Now(), versions: map[string]dayfly.Job{}, seen: map[string]sighting{}}
+	p := &pass{Reconciler: r, scope: s, begun: r.Now(), versions: map[string]dayfly.Job{}, seen: map[string]sighting{}, underway: map[array]bool{}}
 	active, err := r.Store.ActiveRuns(ctx, s.Scope)
 	if err != nil {
 		return p.sum, fmt.Errorf("read active runs: %w", err)
+	}
+	if !s.Slot.IsZero() {
+		active = slices.DeleteFunc(active, func(r dayfly.Run) bool { return !r.Slot.Equal(s.Slot) })
+	}
+	for _, run := range active {
+		if len(run.Attempts) > 0 {
+			p.underway[arrayOf(run)] = true
+		}
 	}
 	errs := []error{p.look(ctx, active)}
 	active, err = p.advanceAll(ctx, active)
@@ -282,7 +293,11 @@ func (p *pass) advance(ctx context.Context, run dayfly.Run) (dayfly.Run, error) 
 	var rep Reported
 	var unread error // why the report cannot be read; a machine's end does not wait for it
 	for ctx.Err() == nil {
-		d := Decide(run, job.Retry, p.facts(run, rep))
+		f := p.facts(run, rep)
+		if f.Underway, err = p.isUnderway(ctx, job, run); err != nil {
+			return run, err
+		}
+		d := Decide(run, job.Retry, f)
 		switch d.Step {
 		case Wait:
 			p.soon(d.Next)
@@ -341,6 +356,35 @@ func (p *pass) facts(run dayfly.Run, rep Reported) Facts {
 		}
 	}
 	return f
+}
+
+// isUnderway tells whether a run that is past its start deadline is a shard of an array that has begun. Its
+// first shard was in time, and the others wait for their turn as long as that takes.
+func (p *pass) isUnderway(ctx context.Context, job dayfly.Job, run dayfly.Run) (bool, error) {
+	if job.Array == nil || run.State != dayfly.Due || len(run.Attempts) > 0 || !p.now().After(run.StartDeadline) {
+		return false, nil
+	}
+	of := arrayOf(run)
+	p.mu.Lock()
+	yes, known := p.underway[of]
+	p.mu.Unlock()
+	if known {
+		return yes, nil
+	}
+	// None of those that are active; perhaps one that has ended.
+	after := dayfly.NewRunID(run.Job, run.Slot.Add(time.Millisecond), "", 0)
+	for r, err := range p.Store.History(ctx, store.Filter{Job: run.Job, Since: run.Slot, Before: after}) {
+		if err != nil {
+			return false, fmt.Errorf("read the other runs of its slot: %w", err)
+		}
+		if yes = len(r.Attempts) > 0 && arrayOf(r) == of; yes {
+			break
+		}
+	}
+	p.mu.Lock()
+	p.underway[of] = yes
+	p.mu.Unlock()
+	return yes, nil
 }
 
 // settle stores the decided record, with what must come before it.

@@ -72,16 +72,16 @@ func (r *Reconciler) Vanish(ctx context.Context, name dayfly.JobName, why string
 
 // skipPaused plans the slots after rec's cursor for which its job is paused, up to now, moves the cursor
 // behind them, and takes away a pause whose time is over. ranges are those of the job that there are.
-func (p *pass) skipPaused(ctx context.Context, rec *store.Job, job dayfly.Job, set slots, ranges []dayfly.Range, now time.Time) (plan, error) {
+func (p *pass) skipPaused(ctx context.Context, rec *store.Job, m maker, set slots, ranges []dayfly.Range) (plan, error) {
 	var all plan
 	for {
 		pause := rec.Pause(rec.Cursor.Add(time.Nanosecond))
 		if pause.Why != "" {
-			end := now
-			if !pause.Until.IsZero() && !now.Before(pause.Until) {
+			end := m.now
+			if !pause.Until.IsZero() && !m.now.Before(pause.Until) {
 				end = pause.Until.Add(-time.Nanosecond)
 			}
-			s, err := p.skipper(ctx, *rec, job, pause, ranges, now)
+			s, err := p.skipper(ctx, *rec, m, pause, ranges)
 			if err != nil {
 				return all, err
 			}
@@ -107,13 +107,11 @@ func lapse(rec *store.Job) bool {
 // skipper records the slots of one pause: the first few by a run each, all that follow in one range
 // record, which grows.
 type skipper struct {
-	job     dayfly.Job
-	version string
-	reason  string
-	now     time.Time
+	maker
+	reason string
 
 	single int           // slots of this pause that have runs
-	taken  []time.Time   // slots after the cursor that have a run already, ascending
+	taken  []covered     // slots after the cursor that have runs already, ascending
 	grows  *dayfly.Range // of this pause; nil: there is none yet
 
 	ranges []dayfly.Range
@@ -122,10 +120,10 @@ type skipper struct {
 }
 
 // skipper reads what the pause has recorded up to now.
-func (p *pass) skipper(ctx context.Context, rec store.Job, job dayfly.Job, pause store.Pause, ranges []dayfly.Range, now time.Time) (*skipper, error) {
-	s := &skipper{job: job, version: rec.Version, reason: "paused " + pause.Why, now: now}
+func (p *pass) skipper(ctx context.Context, rec store.Job, m maker, pause store.Pause, ranges []dayfly.Range) (*skipper, error) {
+	s := &skipper{maker: m, reason: "paused " + pause.Why}
 	for _, r := range ranges {
-		if r.From.After(pause.Since) && r.Outcome == dayfly.Skipped && r.Reason == s.reason && !r.To.After(rec.Cursor) {
+		if r.From.After(pause.Since) && r.Outcome == dayfly.Skipped && r.Reason == s.reason && r.Shards == m.several() && !r.To.After(rec.Cursor) {
 			s.grows = &r
 		}
 	}
@@ -133,11 +131,11 @@ func (p *pass) skipper(ctx context.Context, rec store.Job, job dayfly.Job, pause
 	if s.grows != nil {
 		since = s.grows.To
 	}
-	have, err := p.taken(ctx, rec.Name, since)
+	have, err := p.taken(ctx, rec.Name, since, len(m.shards))
 	if err != nil {
 		return nil, err
 	}
-	after := slices.IndexFunc(have, func(t time.Time) bool { return t.After(rec.Cursor) })
+	after := slices.IndexFunc(have, func(c covered) bool { return c.slot.After(rec.Cursor) })
 	if after < 0 {
 		after = len(have)
 	}
@@ -149,7 +147,8 @@ func (p *pass) skipper(ctx context.Context, rec store.Job, job dayfly.Job, pause
 
 // skip covers the slots in (cursor, end]. One that has a run gets those that its other shards lack.
 func (s *skipper) skip(set slots, cursor, end time.Time) {
-	for _, slot := range s.taken {
+	for _, c := range s.taken {
+		slot := c.slot
 		if slot.After(end) {
 			break
 		}
@@ -169,7 +168,7 @@ func (s *skipper) segment(set slots, after, upTo time.Time) {
 	if n == 0 {
 		return
 	}
-	if s.grows == nil && s.single+n <= dayfly.RangeOver {
+	if s.grows == nil && !s.asRange(s.single+n) {
 		for slot, ok := set.Next(after); ok && !slot.After(upTo); slot, ok = set.Next(slot) {
 			s.each(slot)
 		}
@@ -178,7 +177,8 @@ func (s *skipper) segment(set slots, after, upTo time.Time) {
 	last, _ := set.Prev(upTo)
 	if s.grows == nil {
 		first, _ := set.Next(after)
-		s.grows = &dayfly.Range{Job: s.job.Name, From: first.UTC(), Outcome: dayfly.Skipped, Reason: s.reason, CreatedAt: s.now}
+		grows := s.rangeOf(first, last, 0, dayfly.Skipped, s.reason)
+		s.grows = &grows
 	}
 	s.grows.To, s.grows.Count = last.UTC(), s.grows.Count+n
 	s.ranges = append(s.ranges, *s.grows)
@@ -188,8 +188,5 @@ func (s *skipper) segment(set slots, after, upTo time.Time) {
 // each records one slot by a run for each shard.
 func (s *skipper) each(slot time.Time) {
 	s.single++
-	for _, shard := range s.job.Shards() {
-		r := newRun(s.job.Name, s.version, slot, shard, 0, s.now, s.job.CatchUp.Window())
-		s.runs = append(s.runs, end(r, dayfly.Skipped, s.reason, s.now).Run)
-	}
+	s.runs = append(s.runs, s.ended(slot, dayfly.Skipped, s.reason)...)
 }

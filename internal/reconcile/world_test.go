@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -207,7 +208,7 @@ func (w *world) run(id dayfly.RunID) dayfly.Run {
 
 func (w *world) request(j dayfly.Job) dayfly.RunID {
 	w.t.Helper()
-	runs, err := reconcile.Request(w.t.Context(), w.store, j, w.now)
+	runs, err := reconcile.Request(w.t.Context(), w.store, j, reconcile.Wish{}, w.now)
 	if err != nil {
 		w.t.Fatalf("request %s: %v", j.Name, err)
 	}
@@ -221,8 +222,9 @@ func (w *world) history(j dayfly.JobName) []dayfly.Run {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		out = append([]dayfly.Run{r}, out...)
+		out = append(out, r)
 	}
+	slices.Reverse(out)
 	return out
 }
 

@@ -9,6 +9,7 @@ import (
 
 // cloneRun shares nothing with its argument and, like every store, keeps no secret.
 func cloneRun(r dayfly.Run) dayfly.Run {
+	r.Params = maps.Clone(r.Params)
 	r.Attempts = slices.Clone(r.Attempts)
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
@@ -66,6 +67,11 @@ func cloneJob(j dayfly.Job) dayfly.Job {
 	j.Params = maps.Clone(j.Params)
 	for name, p := range j.Params {
 		p.Default = slices.Clone(p.Default)
+		p.Required = clonePtr(p.Required)
+		p.Enum = slices.Clone(p.Enum)
+		for i := range p.Enum {
+			p.Enum[i] = slices.Clone(p.Enum[i])
+		}
 		j.Params[name] = p
 	}
 	j.Secrets = maps.Clone(j.Secrets)

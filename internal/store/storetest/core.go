@@ -6,6 +6,7 @@ package storetest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -138,7 +139,7 @@ func versions(t *testing.T, s store.Store) {
 		Name: "pi", Timezone: "Europe/Tallinn", Run: "echo π \u2028 </script>", Timeout: dayfly.Seconds(90 * time.Second),
 		Schedules: []dayfly.Schedule{{At: "0 23 * * *", From: epoch}},
 		Env:       map[string]string{"A": "1", "B": ""},
-		Params:    map[string]dayfly.Param{"digits": {Type: "int", Default: []byte("1000")}},
+		Params:    map[string]dayfly.Param{"digits": {Type: "int", Default: []byte("1000"), Min: "1", Max: "5000"}, "mode": {Type: "string", Required: new(bool), Enum: []json.RawMessage{[]byte(`"a"`), []byte(`"b"`)}}},
 		Array:     &dayfly.Array{Size: 3}, Retry: dayfly.Retry{Attempts: 2, On: []dayfly.Outcome{dayfly.Lost}},
 	}
 	v := j.Version()

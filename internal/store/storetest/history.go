@@ -164,7 +164,7 @@ func ranges(t *testing.T, s store.Store) {
 	check("of one job, ending after", "a", at(21), a2)
 
 	grown := mk("a", 0, 90)
-	grown.Reason = "still nobody"
+	grown.Reason, grown.Shards = "still nobody", 20
 	ok(t, s.PutRange(ctx, grown))
 	ok(t, s.PutRange(ctx, grown))
 	check("after one grew", "a", time.Time{}, grown, a2)

@@ -87,6 +87,7 @@ func full() dayfly.Run {
 	code := 3
 	r := due("pi", at(0), "eu-west-1/3", 2)
 	r.Of, r.Reason, r.State = "pi-20261122T220000Z", "line\nbreak \x00 \" ü </script>", dayfly.Running
+	r.Params = map[string]string{"digits": "5000", "note": "a \"b\" </script>\n", "none": ""}
 	r.NotBefore, r.CancelAt, r.CancelWhy = at(1).Add(1), at(2), "asked"
 	r.Attempts = []dayfly.Attempt{{
 		Number: 1, Provider: "local", Machine: "local/abc", Token: "t1", Deadline: at(90), LaunchedAt: at(1).Add(123456789),
@@ -128,6 +129,7 @@ func runsApart(t *testing.T, s store.Store) {
 	want, given := full(), full()
 	put(t, s, given)
 	spoil := func(r dayfly.Run) {
+		r.Params["digits"] = "spoiled"
 		r.Attempts[0].Notes[0] = "spoiled"
 		*r.Attempts[0].ExitCode = 99
 		r.Attempts[0].Report.Results[0].Name = "spoiled"
