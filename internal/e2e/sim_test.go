@@ -67,6 +67,12 @@ func (w *world) makeJob(i int) *simJob {
 		Retry:    dayfly.Retry{Attempts: 1, Backoff: dayfly.Seconds(time.Minute)},
 		Limit:    dayfly.Limit{Machines: pick(3)},
 	}
+	if pick(4) == 0 {
+		j.Array = &dayfly.Array{Size: 1 + pick(12), AtOnce: pick(5)}
+	}
+	if pick(4) == 0 {
+		j.Jitter = dayfly.Seconds([]time.Duration{time.Second, time.Minute, 5 * time.Minute, 3 * time.Hour}[pick(4)])
+	}
 	if pick(3) == 0 {
 		j.Retry.Attempts = 3
 		j.Retry.On = []dayfly.Outcome{dayfly.Failed, dayfly.Lost, dayfly.Capacity, dayfly.TimedOut}[:1+pick(4)]
@@ -87,7 +93,7 @@ func (w *world) makeJob(i int) *simJob {
 
 // TestSimulation is R1 and R2 (one store): the real control loop lives through 500 days of crashes, pauses,
 // partitions, errors, full providers, wrong clocks and a second scheduler, and every slot that an
-// independent walk over the minutes finds has exactly one record.
+// independent walk over the minutes finds has exactly one record, of each shard where there are several.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -286,9 +292,15 @@ func (w *world) pauseOrResume(j *simJob) {
 	})
 }
 
+// dueSlot is a slot by the oracle, and the shards that it has.
+type dueSlot struct {
+	time.Time
+	shards []dayfly.Shard
+}
+
 // expected are the slots of a job by the oracle.
-func (j *simJob) expected(t *testing.T, until time.Time) []time.Time {
-	var all []time.Time
+func (j *simJob) expected(t *testing.T, until time.Time) []dueSlot {
+	var all []dueSlot
 	for i, s := range j.segments {
 		to := until
 		if i+1 < len(j.segments) {
@@ -302,13 +314,24 @@ func (j *simJob) expected(t *testing.T, until time.Time) []time.Time {
 			for _, slot := range walk(t, sch.At, zone, string(s.job.Name)) {
 				inside := (sch.From.IsZero() || !slot.Before(sch.From)) && (sch.Until.IsZero() || slot.Before(sch.Until))
 				if inside && slot.After(s.from) && !slot.After(to) {
-					all = append(all, slot.UTC())
+					all = append(all, dueSlot{slot.UTC(), shardsOf(s.job)})
 				}
 			}
 		}
 	}
-	slices.SortFunc(all, time.Time.Compare)
-	return slices.CompactFunc(all, time.Time.Equal)
+	slices.SortFunc(all, func(a, b dueSlot) int { return a.Compare(b.Time) })
+	return slices.CompactFunc(all, func(a, b dueSlot) bool { return a.Equal(b.Time) })
+}
+
+// shardsOf is what the job file says: so many of an array, else one without a name.
+func shardsOf(j dayfly.Job) (all []dayfly.Shard) {
+	if j.Array == nil {
+		return []dayfly.Shard{""}
+	}
+	for i := range j.Array.Size {
+		all = append(all, dayfly.Shard(fmt.Sprint(i)))
+	}
+	return all
 }
 
 var walks sync.Map
@@ -336,17 +359,24 @@ func (w *world) oracle(jobs []*simJob, until time.Time) (n int) {
 	return n
 }
 
-// check compares the records with the oracle's slots: each has one run or one place in a range, and nothing else has.
+// cell is where a record must be: a shard of a slot.
+type cell struct {
+	slot  time.Time
+	shard dayfly.Shard
+}
+
+// check compares the records with the oracle's slots: each shard of each has one run or one place in a
+// range, and nothing else has.
 func (w *world) check(jobs []*simJob, until time.Time) (runs int) {
 	for _, j := range jobs {
 		slots := j.expected(w.t, until)
-		records := map[time.Time]int{}
+		records := map[cell]int{}
 		for r, err := range w.store.History(context.Background(), store.Filter{Job: j.job.Name}) {
 			if err != nil {
 				w.t.Fatal(err)
 			}
 			runs++
-			records[r.Slot]++
+			records[cell{r.Slot, r.Shard}]++
 			w.checkRun(r)
 			if got := r.Outcome == dayfly.Skipped && r.Reason == "paused by the simulation"; got != j.paused(r.Slot) {
 				w.t.Errorf("seed %d: run %s: %s, %q; its job was paused: %v", w.seed, r.ID, r.Outcome, r.Reason, !got)
@@ -357,34 +387,47 @@ func (w *world) check(jobs []*simJob, until time.Time) (runs int) {
 			w.t.Fatal(err)
 		}
 		for _, r := range ranges {
-			n := 0
-			for _, s := range slots {
-				if !s.Before(r.From) && !s.After(r.To) && records[s] == 0 {
-					records[s], n = 1, n+1
-					if got := r.Outcome == dayfly.Skipped; got != j.paused(s) {
-						w.t.Errorf("seed %d job %s: slot %s is in a range %s; its job was paused: %v", w.seed, j.job.Name, s, r.Outcome, !got)
-					}
-				}
-			}
-			// A pause has a run for each of its first slots.
-			if n != r.Count || n <= dayfly.RangeOver && r.Outcome != dayfly.Skipped {
-				w.t.Errorf("seed %d job %s: range from %s to %s counts %d and covers %d slots", w.seed, j.job.Name, r.From, r.To, r.Count, n)
-			}
+			w.checkRange(j, r, slots, records)
 		}
 		for _, s := range slots {
-			if records[s] != 1 {
-				w.t.Errorf("seed %d job %s: slot %s has %d records", w.seed, j.job.Name, s, records[s])
+			for _, shard := range s.shards {
+				at := cell{s.Time, shard}
+				if records[at] != 1 {
+					w.t.Errorf("seed %d job %s: slot %s shard %q has %d records", w.seed, j.job.Name, s, shard, records[at])
+				}
+				delete(records, at)
 			}
-			delete(records, s)
 		}
-		for s := range records {
-			w.t.Errorf("seed %d job %s: a record for %s, which was never due", w.seed, j.job.Name, s)
+		for at := range records {
+			w.t.Errorf("seed %d job %s: a record for %s shard %q, which was never due", w.seed, j.job.Name, at.slot, at.shard)
 		}
 	}
 	if left := w.provider.Alive(); len(left) > 0 {
 		w.t.Errorf("seed %d: %d machines are left: %v", w.seed, len(left), left[0].Tags)
 	}
 	return runs
+}
+
+// checkRange counts what a range record covers, all shards of each slot, into records.
+func (w *world) checkRange(j *simJob, r dayfly.Range, slots []dueSlot, records map[cell]int) {
+	n, runs := 0, 0
+	for _, s := range slots {
+		if s.Before(r.From) || s.After(r.To) || records[cell{s.Time, s.shards[0]}] > 0 {
+			continue
+		}
+		n++
+		if got := r.Outcome == dayfly.Skipped; got != j.paused(s.Time) {
+			w.t.Errorf("seed %d job %s: slot %s is in a range %s; its job was paused: %v", w.seed, r.Job, s, r.Outcome, !got)
+		}
+		for _, shard := range s.shards {
+			records[cell{s.Time, shard}]++
+			runs++
+		}
+	}
+	// A pause has a run for each of its first slots.
+	if n != r.Count || runs != n*max(1, r.Shards) || runs <= dayfly.RangeOver && r.Outcome != dayfly.Skipped {
+		w.t.Errorf("seed %d job %s: range from %s to %s counts %d of %d shards and covers %d slots, %d runs", w.seed, r.Job, r.From, r.To, r.Count, r.Shards, n, runs)
+	}
 }
 
 // checkRun compares a record with the evidence: which machines there really were.
@@ -404,9 +447,30 @@ func (w *world) checkRun(r dayfly.Run) {
 	if made > len(r.Attempts) || never && made > 0 || r.Outcome == dayfly.Succeeded && made == 0 {
 		w.t.Errorf("seed %d: run %s %s with %d attempts had %d machines", w.seed, r.ID, r.Outcome, len(r.Attempts), made)
 	}
+	w.checkTimes(r)
 	for i, a := range r.Attempts {
 		if a.Number != i+1 || a.GoneAt.IsZero() {
 			w.t.Errorf("seed %d: run %s attempt %d: number %d, gone %s", w.seed, r.ID, i+1, a.Number, a.GoneAt)
 		}
+	}
+}
+
+// checkTimes: no run is launched before its jitter allows it, and none is missed because of it.
+func (w *world) checkTimes(r dayfly.Run) {
+	job, err := w.store.Version(context.Background(), r.Version)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	jitter := job.Jitter.Duration()
+	delay := job.Delay(simInstallation, r.Slot, r.Shard)
+	if delay < 0 || delay > jitter {
+		w.t.Errorf("seed %d: run %s is delayed by %s, its jitter is %s", w.seed, r.ID, delay, jitter)
+	}
+	from := r.Slot.Add(delay)
+	if len(r.Attempts) > 0 && r.CreatedAt.Before(from) && r.Attempts[0].LaunchedAt.Before(from) {
+		w.t.Errorf("seed %d: run %s was launched at %s, %s of jitter before it was to be", w.seed, r.ID, r.Attempts[0].LaunchedAt, delay)
+	}
+	if want := r.Slot.Add(job.CatchUp.Window() + jitter); !r.StartDeadline.Equal(want) {
+		w.t.Errorf("seed %d: run %s is to start by %s, want %s", w.seed, r.ID, r.StartDeadline, want)
 	}
 }

@@ -196,12 +196,16 @@ func (w *world) pass() (reconcile.Summary, error) {
 
 func (w *world) invariants(clean bool) {
 	seen := map[dayfly.RunID]bool{}
+	atOnce := map[string]int{}
 	for _, m := range w.provider.Alive() {
 		if seen[m.Tags.Run] {
 			w.t.Errorf("seed %d at %s: run %s has two machines", w.seed, w.real, m.Tags.Run)
 		}
 		seen[m.Tags.Run] = true
 		run, err := w.store.Run(context.Background(), m.Tags.Run)
+		if err == nil {
+			w.checkAtOnce(run, atOnce)
+		}
 		if err != nil || run.State == dayfly.Ended {
 			w.t.Errorf("seed %d at %s: machine of %s is alive, the run is %s (%v)", w.seed, w.real, m.Tags.Run, run.State, err)
 		}
@@ -218,7 +222,8 @@ func (w *world) invariants(clean bool) {
 		w.t.Fatal(err)
 	}
 	for _, r := range active {
-		if r.State == dayfly.Due && len(r.Attempts) == 0 && r.StartDeadline.Add(time.Minute).Before(now) {
+		late := r.State == dayfly.Due && len(r.Attempts) == 0 && r.StartDeadline.Add(time.Minute).Before(now)
+		if late && !w.arrayBegan(r) {
 			w.t.Errorf("seed %d at %s: run %s is %s a minute after its start deadline", w.seed, w.real, r.ID, r.State)
 		}
 	}
@@ -229,4 +234,27 @@ func (w *world) invariants(clean bool) {
 	for _, j := range due {
 		w.t.Errorf("seed %d at %s: job %s was due at %s and is not covered", w.seed, w.real, j.Name, j.NextDue)
 	}
+}
+
+// checkAtOnce counts the machines of each slot of an array.
+func (w *world) checkAtOnce(r dayfly.Run, machines map[string]int) {
+	job, err := w.store.Version(context.Background(), r.Version)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	slot := fmt.Sprintf("%s at %s", r.Job, r.Slot)
+	if machines[slot]++; job.Array != nil && job.Array.AtOnce > 0 && machines[slot] > job.Array.AtOnce {
+		w.t.Errorf("seed %d at %s: %s has %d machines at once, at most %d are allowed", w.seed, w.real, slot, machines[slot], job.Array.AtOnce)
+	}
+}
+
+// arrayBegan tells whether a machine was ever made for a shard of the run's slot.
+func (w *world) arrayBegan(r dayfly.Run) bool {
+	_, index := r.Shard.Parts()
+	for other := range w.store.History(context.Background(), store.Filter{Job: r.Job, Since: r.Slot}) {
+		if index >= 0 && other.Slot.Equal(r.Slot) && len(other.Attempts) > 0 {
+			return true
+		}
+	}
+	return false
 }
