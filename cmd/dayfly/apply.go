@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -188,18 +189,33 @@ func (h *home) applyAll(ctx context.Context, f found, ready []reconcile.Wanted, 
 		return nil, fmt.Errorf("read the jobs: %w", err)
 	}
 	defer h.ring()
+	effects := reconcile.Preview(stored, f.wanted(ready), prune, h.now())
+	all, errs := make([]change, len(effects)), make([]error, len(effects))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(applyAtOnce, len(effects)) {
+		wg.Go(func() {
+			for i := range next {
+				all[i], errs[i] = h.carryOut(ctx, effects[i])
+			}
+		})
+	}
+	for i := range effects {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
 	var done []change
-	var errs []error
-	for _, e := range reconcile.Preview(stored, f.wanted(ready), prune, h.now()) {
-		c, err := h.carryOut(ctx, e)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+	for i, c := range all {
+		if errs[i] == nil {
+			done = append(done, c)
 		}
-		done = append(done, c)
 	}
 	return done, errors.Join(append(errs, h.forgetWrong(ctx, done))...)
 }
+
+// applyAtOnce is how many jobs are stored at the same time: the store does in one go what waits beside one another.
+const applyAtOnce = 64
 
 // carryOut does what a preview says of one job. Somebody else may have done so in the meantime.
 func (h *home) carryOut(ctx context.Context, e reconcile.Effect) (c change, err error) {

@@ -79,3 +79,13 @@ func (s *Store) Plan(ctx context.Context, query string, args ...any) (plan []str
 	}
 	return plan, rows.Err()
 }
+
+// Hold keeps everybody from writing until it is let go of.
+func Hold(ctx context.Context, s *Store) (leave func(), err error) { return s.turns.enter(ctx) }
+
+// Waiting is how many changes wait to be taken care of.
+func Waiting(s *Store) int {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return len(s.group.waiting)
+}

@@ -49,16 +49,18 @@ func (s *Store) Version(ctx context.Context, version string) (j dayfly.Job, err 
 
 // PutJob implements store.Store.
 func (s *Store) PutJob(ctx context.Context, j store.Job) (store.Job, error) {
+	var rev int64
 	body, err := json.Marshal(j)
 	if err == nil {
 		err = s.change(ctx, func(ctx context.Context) (err error) {
-			j.Rev, err = s.putJob(ctx, j, string(body))
+			rev, err = s.putJob(ctx, j, string(body))
 			return err
 		})
 	}
 	if err != nil {
 		return store.Job{}, fmt.Errorf("store job %s: %w", j.Name, err)
 	}
+	j.Rev = rev
 	return j, nil
 }
 

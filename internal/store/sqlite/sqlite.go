@@ -1,7 +1,7 @@
 // Package sqlite keeps the records in one SQLite file.
 //
-// One connection writes, others read. Each change is one transaction that holds the write lock from
-// its first moment (BEGIN IMMEDIATE), entered through a turnstile of two lock files, so that several
+// One connection writes, others read. Each change is a part of one transaction, alone or with those that wait
+// beside it, that holds the write lock from its first moment (BEGIN IMMEDIATE), entered through a turnstile of two lock files, so that several
 // processes take turns instead of failing with "database is locked". The journal is a WAL with
 // synchronous=FULL: what was acknowledged survives a power cut. An error in writing (a full disk, a
 // broken one) is the caller's, the transaction is undone, and the store goes on when the disk does.
@@ -63,6 +63,7 @@ type Store struct {
 	db    *sql.DB   // of the one writing connection
 	conn  *sql.Conn // it
 	write *statements
+	group group   // who waits for it
 	pool  *sql.DB // of those that read
 	read  *statements
 
@@ -227,20 +228,7 @@ func (s *Store) Admission(ctx context.Context) (leave func(), err error) {
 	return s.gate.enter(ctx)
 }
 
-// change does f in one transaction. When it returns nil, what f did would survive a power cut.
-func (s *Store) change(ctx context.Context, f func(ctx context.Context) error) error {
-	if s.turns == nil {
-		return errReadOnly
-	}
-	leave, err := s.turns.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	// A transaction takes milliseconds and is not given up in the middle.
-	return mapError(transact(context.WithoutCancel(ctx), s.conn, f))
-}
-
+// transact does f in one transaction.
 func transact(ctx context.Context, conn *sql.Conn, f func(ctx context.Context) error) (err error) {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
