@@ -146,7 +146,7 @@ func (a *app) root() *cobra.Command {
 			return unknownCommand(cmd, args[0])
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -159,8 +159,9 @@ func (a *app) root() *cobra.Command {
 		a.validateCommand(), a.importCommand(), a.nextCommand(), a.planCommand(), a.applyCommand(), a.pauseCommand(), a.resumeCommand(), a.rmCommand(), a.runCommand(), a.psCommand(),
 		a.logsCommand(), a.resultsCommand(), a.cancelCommand(), a.retryCommand(), a.historyCommand(),
 		a.machinesCommand(), a.sweepCommand(), a.serveCommand(), a.agentCommand(), a.versionCommand(),
-		a.explainCommand(), a.schemaCommand(),
+		a.explainCommand(), a.schemaCommand(), a.completionCommand(),
 	)
+	a.completes(root)
 	return root
 }
 

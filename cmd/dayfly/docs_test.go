@@ -28,7 +28,7 @@ func commands() []*cobra.Command {
 	walk = func(c *cobra.Command) {
 		all = append(all, c)
 		for _, below := range c.Commands() {
-			if !below.Hidden && below.Name() != "help" && below.Name() != "completion" {
+			if !below.Hidden && below.Name() != "help" {
 				walk(below)
 			}
 		}

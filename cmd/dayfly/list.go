@@ -24,6 +24,7 @@ func outputFlag(cmd *cobra.Command, allowed ...string) *string {
 		allowed = formats
 	}
 	f := cmd.Flags().StringP("output", "o", allowed[0], "the `FORM` of the output: "+strings.Join(allowed, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp)) // it is new
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !slices.Contains(allowed, *f) {

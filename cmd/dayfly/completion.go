@@ -1,0 +1,231 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/schedule"
+	"github.com/dayfly-io/dayfly/internal/spec"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// shells are those for which there is a completion script.
+var shells = []string{"bash", "zsh", "fish", "powershell"}
+
+func (a *app) completionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "completion bash|zsh|fish|powershell", Short: "Prints a script that teaches a shell to complete dayfly's words",
+		Long: `Prints a script that teaches a shell to complete commands, flags, and names as they are at that moment:
+jobs, runs with their outcome, fields, time zones. For this shell only, or for good:
+
+  bash         source <(dayfly completion bash)
+               dayfly completion bash > /etc/bash_completion.d/dayfly
+  zsh          source <(dayfly completion zsh)
+               dayfly completion zsh > "${fpath[1]}/_dayfly"
+  fish         dayfly completion fish | source
+               dayfly completion fish > ~/.config/fish/completions/dayfly.fish
+  powershell   dayfly completion powershell | Out-String | Invoke-Expression
+
+bash needs the package bash-completion.`,
+		Example: "  source <(dayfly completion bash)",
+		Args:    exactly(1, "a shell: "+strings.Join(shells, ", ")),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			write := map[string]func(io.Writer) error{
+				"bash":       func(w io.Writer) error { return cmd.Root().GenBashCompletionV2(w, true) },
+				"zsh":        cmd.Root().GenZshCompletion,
+				"fish":       func(w io.Writer) error { return cmd.Root().GenFishCompletion(w, true) },
+				"powershell": cmd.Root().GenPowerShellCompletionWithDesc,
+			}[args[0]]
+			if write == nil {
+				return usage(cmd, "%s takes %s, not %q", cmd.CommandPath(), strings.Join(shells, ", "), args[0])
+			}
+			return write(a.out)
+		},
+	}
+}
+
+// words are what may stand at a place of the command line.
+type words func(ctx context.Context, l *looked, typed string) []string
+
+// completes says for each command and flag what may stand there. A name is looked up in the records, without
+// making or changing any; whatever goes wrong leaves no names, and no word on it.
+func (a *app) completes(root *cobra.Command) {
+	one := func(w words) cobra.CompletionFunc { return a.complete(w, 1) }
+	some := func(w words) cobra.CompletionFunc { return a.complete(w, 0) }
+	fixed := func(list []string) cobra.CompletionFunc {
+		return cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp)
+	}
+	folders := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
+	jobFiles := cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt)
+	zones := some(func(context.Context, *looked, string) []string { return schedule.Zones() })
+	args := map[string]cobra.CompletionFunc{
+		"apply": jobFiles, "plan": jobFiles, "validate": jobFiles,
+		"run": one(jobsAndFiles), "next": one(jobsAndFiles),
+		"rm": some(jobs(nil)), "pause": some(jobs(func(rec store.Job) bool { return rec.Scheduled })),
+		"resume": some(jobs(func(rec store.Job) bool { return rec.Held.Why != "" })),
+		"logs":   one(runs(a.now, nil)), "results": one(runs(a.now, nil)),
+		"cancel": one(runs(a.now, func(r dayfly.Run) bool { return r.State != dayfly.Ended })),
+		"retry":  one(runs(a.now, func(r dayfly.Run) bool { return r.State == dayfly.Ended })),
+		"explain": one(func(context.Context, *looked, string) []string {
+			return described(spec.Keys(), func(k spec.Key) (string, string) { return strings.ReplaceAll(k.Path, "[]", ""), k.Doc })
+		}),
+		"completion": fixed(shells), "crontab": nil, // nil: any file
+	}
+	flags := map[string]cobra.CompletionFunc{
+		"job": some(jobs(nil)), "tz": zones, "timezone": zones, "outcome": fixed(outcomes), "format": fixed(spec.Formats()),
+		"exit-code": fixed([]string{"outcome", "job"}), "output": fixed([]string{"text", "json", "name"}), "data": folders, "jobs": folders, "to": folders, "out": folders,
+	}
+	teach(root, args, flags)
+}
+
+// teach gives a command and those below it their completions. What has none is told to offer no files.
+func teach(cmd *cobra.Command, args, flags map[string]cobra.CompletionFunc) {
+	for _, below := range cmd.Commands() {
+		teach(below, args, flags)
+	}
+	if f, known := args[cmd.Name()]; known {
+		cmd.ValidArgsFunction = f
+	} else if !cmd.HasSubCommands() {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if _, known := cmd.GetFlagCompletionFunc(f.Name); known || f.Value.Type() == "bool" {
+			return
+		}
+		complete, known := flags[f.Name]
+		if !known {
+			complete = cobra.NoFileCompletions
+		}
+		_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // it has none yet, which is all that can be wrong
+	})
+}
+
+// shellWaits bounds how long a shell waits for names.
+const shellWaits = time.Second
+
+// complete makes a completion of words; at most so many of them stand in the command line (0: any number).
+func (a *app) complete(w words, most int) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, given []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		const done = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		if most > 0 && len(given) >= most {
+			return nil, done
+		}
+		ctx, stop := context.WithTimeout(cmd.Context(), shellWaits)
+		defer stop()
+		l, err := a.look(ctx)
+		if err != nil {
+			l = &looked{}
+		}
+		defer l.close()
+		all := slices.DeleteFunc(w(ctx, l, typed), func(word string) bool {
+			name, _, _ := strings.Cut(word, "\t")
+			return !strings.HasPrefix(name, typed) || slices.Contains(given, name)
+		})
+		return all, done
+	}
+}
+
+// described makes words of things, each with a word on what it is.
+func described[T any](list []T, f func(T) (name, doc string)) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		name, doc := f(v)
+		out[i] = cobra.CompletionWithDesc(name, strings.ReplaceAll(clean(doc), "\n", " "))
+	}
+	return out
+}
+
+// jobs are the names of jobs, with what they are for.
+func jobs(meant func(store.Job) bool) words {
+	return func(ctx context.Context, l *looked, _ string) []string {
+		recs, err := l.jobs(ctx)
+		if err != nil {
+			return nil
+		}
+		if meant != nil {
+			recs = slices.DeleteFunc(recs, func(rec store.Job) bool { return !meant(rec) })
+		}
+		return described(recs, func(rec store.Job) (string, string) {
+			job, err := l.store.Version(ctx, rec.Version)
+			if err != nil {
+				return string(rec.Name), ""
+			}
+			doc, _, _ := strings.Cut(job.Description, "\n")
+			if set, err := reconcile.Slots(job); err == nil && doc == "" {
+				doc = set.Describe()
+			}
+			return string(rec.Name), doc
+		})
+	}
+}
+
+// jobsAndFiles are the names of jobs, and the job files that begin as what was typed.
+func jobsAndFiles(ctx context.Context, l *looked, typed string) []string {
+	var all []string
+	if !strings.ContainsRune(typed, filepath.Separator) {
+		all = jobs(nil)(ctx, l, typed)
+	}
+	files, _ := filepath.Glob(typed + "*.y*ml")
+	for _, f := range files {
+		if isJobFile(f) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// fewRuns and allRuns bound how many runs are looked at.
+const fewRuns, allRuns = 20, 200
+
+// runs are the ids of runs, the newest first, with how they stand, and behind them the jobs.
+func runs(now func() time.Time, meant func(dayfly.Run) bool) words {
+	return func(ctx context.Context, l *looked, typed string) []string {
+		if l.store == nil {
+			return nil
+		}
+		list := latestRuns(ctx, l, store.Filter{Limit: allRuns}, typed, meant)
+		recs, _ := l.jobs(ctx)
+		if len(list) == 0 && typed != "" {
+			for _, rec := range recs {
+				if strings.HasPrefix(typed, string(rec.Name)+"-") {
+					list = append(list, latestRuns(ctx, l, store.Filter{Job: rec.Name, Limit: allRuns}, typed, meant)...)
+				}
+			}
+		}
+		ids := described(list, func(r dayfly.Run) (string, string) {
+			state := cmp.Or(string(r.Outcome), string(r.State))
+			return string(r.ID), fmt.Sprintf("%s, %s", spoken(state), when(r.Slot, now()))
+		})
+		if meant != nil { // then only jobs that have such a run
+			recs = slices.DeleteFunc(recs, func(rec store.Job) bool {
+				return len(latestRuns(ctx, l, store.Filter{Job: rec.Name, Limit: fewRuns}, "", meant)) == 0
+			})
+		}
+		return append(ids, described(recs, func(rec store.Job) (string, string) { return string(rec.Name), "the latest run of this job" })...)
+	}
+}
+
+// latestRuns are the newest runs that begin as what was typed.
+func latestRuns(ctx context.Context, l *looked, f store.Filter, typed string, meant func(dayfly.Run) bool) []dayfly.Run {
+	var list []dayfly.Run
+	for r, err := range l.store.History(ctx, f) {
+		if err != nil || len(list) == fewRuns {
+			break
+		}
+		if strings.HasPrefix(string(r.ID), typed) && (meant == nil || meant(r)) {
+			list = append(list, r)
+		}
+	}
+	return list
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A command that takes the name of something offers names: what stands in capitals in its use is such a word.
+func TestCommandsOfferNames(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	file := jobFileOf(t, "hello", "schedule: '@daily'\nrun: echo hello\n")
+	c.want(0, "apply", file)
+	c.want(0, "run", "hello")
+	c.want(0, "run", "--detach", "hello")
+	for _, cmd := range commands() {
+		if !regexp.MustCompile(`JOB|RUN|FILE|DIR|FIELD|bash`).MatchString(cmd.Use) {
+			continue
+		}
+		path := strings.Fields(cmd.CommandPath())[1:]
+		if path[0] == "resume" {
+			c.want(0, "pause", "hello")
+		}
+		out, _ := c.want(0, append(append([]string{"__complete"}, path...), "")...)
+		if out == ":4\n" || out == ":36\n" {
+			t.Errorf("%s offers nothing", cmd.CommandPath())
+		}
+	}
+	c.want(0, "cancel", "hello")
+}
+
+// What a flag takes is offered where there are few such words; flags for which nothing is, offer no files.
+func TestFlagsOfferWords(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range commands() {
+		cmd.Root().SetOut(io.Discard)
+		for _, name := range []string{"output", "job", "tz", "outcome", "format", "data", "to"} {
+			if f := cmd.LocalNonPersistentFlags().Lookup(name); f == nil || f.Value.Type() == "bool" {
+				continue
+			}
+			complete, ok := cmd.GetFlagCompletionFunc(name)
+			if !ok {
+				t.Errorf("%s --%s", cmd.CommandPath(), name)
+				continue
+			}
+			cmd.SetContext(t.Context())
+			if words, directive := complete(cmd, nil, ""); len(words) == 0 && directive&^36 == 0 && name != "job" {
+				t.Errorf("%s --%s offers nothing", cmd.CommandPath(), name)
+			}
+		}
+	}
+}
