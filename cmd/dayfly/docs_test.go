@@ -43,6 +43,10 @@ func TestDocsAreThoseOfTheProgram(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# The command line\n\nThis page is written by the program: `go test ./cmd/dayfly -run TestDocs -update`.\n")
 	for _, c := range commands() {
+		if c.IsAdditionalHelpTopicCommand() {
+			fmt.Fprintf(&b, "\n## dayfly help %s\n\n%s\n", c.Name(), c.Long)
+			continue
+		}
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n```\n%s\n```\n", c.CommandPath(), c.Long+map[bool]string{true: c.Short}[c.Long == ""], c.UseLine())
 		if c.Example != "" {
 			fmt.Fprintf(&b, "\nFor example:\n\n```\n%s\n```\n", c.Example)

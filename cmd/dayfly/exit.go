@@ -47,7 +47,7 @@ func exitCodes() string {
 		{exitNotRun, "the run was missed or skipped"},
 		{exitInterrupted, "Ctrl-C"},
 	} {
-		fmt.Fprintf(&b, "  %3d  %s\n", c.code, c.when)
+		b.WriteString(folded(c.when, fmt.Sprintf("  %3d  ", c.code), "       "))
 	}
 	return b.String()
 }

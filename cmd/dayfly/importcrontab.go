@@ -59,7 +59,7 @@ Without FILE it asks "crontab -l". Files below /etc/cron.d, and /etc/crontab, ha
 --system says so of others, --system=false that there is none. If a line is wrong nothing is written.`,
 		Example: `  dayfly import crontab --out jobs                 # one's own
   dayfly import crontab /etc/crontab /etc/cron.d/*
-  ssh host crontab -l | dayfly import crontab - --user alice --timezone Europe/Tallinn`,
+  ssh host crontab -l | dayfly import crontab - --timezone Europe/Tallinn`,
 	}
 	var output *string
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

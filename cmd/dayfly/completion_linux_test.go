@@ -14,7 +14,8 @@ func TestCommandsOfferNames(t *testing.T) {
 	file := jobFileOf(t, "hello", "schedule: '@daily'\nrun: echo hello\n")
 	c.want(0, "apply", file)
 	c.want(0, "run", "hello")
-	c.want(0, "run", "--detach", "hello")
+	c.want(0, "run", "--detach", jobFileOf(t, "long", "run: sleep 600\ntimeout: 11m\n"))
+	defer c.want(0, "cancel", "long")
 	for _, cmd := range commands() {
 		if !regexp.MustCompile(`JOB|RUN|FILE|DIR|FIELD|bash`).MatchString(cmd.Use) {
 			continue
@@ -28,7 +29,6 @@ func TestCommandsOfferNames(t *testing.T) {
 			t.Errorf("%s offers nothing", cmd.CommandPath())
 		}
 	}
-	c.want(0, "cancel", "hello")
 }
 
 // What a flag takes is offered where there are few such words; flags for which nothing is, offer no files.
