@@ -13,11 +13,11 @@ export CGO_ENABLED ?= 0
 # Not FUZZ and RACED: make would export them empty where nobody has set them.
 export GO FUZZTIME STAMP
 
-.PHONY: help build demo test check mutants fuzz vuln clean
+.PHONY: help build demo test check mutants kill9 fuzz vuln clean
 
 help: ## say what there is to make
 	@echo 'make TARGET'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 12
 
 build: ## bin/dayfly, static, with the small agent in it
 	scripts/build bin/dayfly
@@ -36,6 +36,10 @@ check: ## format, vet, staticcheck, import directions, modules, patches, scripts
 mutants: bin/tools/mutants ## show that the tests can fail; ONLY=name, WRITE=1, JOBS=2
 	@bin/tools/mutants -jobs $(JOBS) -build '$(GO) build ./... && $(GO) -C tools build ./...' \
 		$(if $(WRITE),-write docs/promises.md) $(ONLY)
+
+kill9: ## kill -9 at every system call of one run; ONLY=regexp picks some
+	@scripts/prepare
+	@$(GO) test ./internal/e2e -run '^TestKill9Real$$' -count=1 -v -timeout 2h -e2e.kill9=0 $(if $(ONLY),-e2e.kill9.only='$(ONLY)')
 
 fuzz: ## each fuzz target for FUZZTIME=30s; FUZZ=regexp picks some
 	@scripts/fuzz

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -144,21 +145,29 @@ func (h *home) agents() (all []agent) {
 		if err != nil {
 			continue
 		}
-		args := strings.Split(cmdline(pid), "\x00")
-		if len(args) < 5 || args[1] != "agent" {
-			continue
-		}
-		token := args[4] // init --token TOKEN
-		if args[2] == "supervise" {
-			token = filepath.Base(args[len(args)-2]) // --machine DIR/TOKEN
-		}
-		folder := filepath.Join(h.dir, "machines", token)
-		kind := map[string]string{"supervise": atSupervisor, "init": atInit}[args[2]]
-		if _, err := os.Stat(folder); err == nil && (kind == atInit || args[len(args)-2] == folder) {
-			all = append(all, agent{pid, kind, token})
+		args := strings.Split(strings.TrimSuffix(cmdline(pid), "\x00"), "\x00")
+		kind, of := agentOf(args)
+		folder := filepath.Join(h.dir, "machines", filepath.Base(of))
+		if _, err := os.Stat(folder); err == nil && (kind == atInit || of == folder) {
+			all = append(all, agent{pid, kind, filepath.Base(of)})
 		}
 	}
 	return all
+}
+
+// agentOf tells by a process's arguments whether it is one of a machine's, and of which: a supervisor names
+// the machine's folder, a first process its token. It is "" of all others.
+func agentOf(args []string) (kind, of string) {
+	if len(args) < 5 || args[1] != "agent" {
+		return "", ""
+	}
+	switch last := args[len(args)-1]; args[2] {
+	case "supervise":
+		return atSupervisor, last // --machine DIR/TOKEN
+	case "init":
+		return atInit, last // --token TOKEN
+	}
+	return "", ""
 }
 
 func cmdline(pid int) string {
@@ -244,27 +253,35 @@ func (c *crowd) intact() {
 
 func integrity(t testing.TB, path string) {
 	t.Helper()
+	for _, err := range integrityOf(t.Context(), path) {
+		t.Error(err)
+	}
+}
+
+// integrityOf is what SQLite finds wrong with a database.
+func integrityOf(ctx context.Context, path string) (wrong []error) {
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
-		t.Fatal(err)
+		return []error{err}
 	}
 	defer db.Close()
 	for _, pragma := range []string{"integrity_check", "foreign_key_check"} {
-		rows, err := db.QueryContext(t.Context(), "PRAGMA "+pragma)
+		rows, err := db.QueryContext(ctx, "PRAGMA "+pragma)
 		if err != nil {
-			t.Errorf("%s: %v", pragma, err)
+			wrong = append(wrong, fmt.Errorf("%s: %w", pragma, err))
 			continue
 		}
 		for rows.Next() {
 			var said string
 			if err := rows.Scan(&said); err != nil || said != "ok" {
-				t.Errorf("%s: %q, %v", pragma, said, err)
+				wrong = append(wrong, fmt.Errorf("%s: %q, %w", pragma, said, err))
 			}
 		}
-		if err := rows.Err(); err != nil {
-			t.Errorf("%s: %v", pragma, err)
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %w", pragma, err))
 		}
 	}
+	return wrong
 }
 
 // check holds the records against what clients were told, what the witness heard, and what is left.

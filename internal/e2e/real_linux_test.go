@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dayfly-io/dayfly/internal/e2e/ptrace"
 )
 
 // The tests of this package that end in Real run the built binary over a real SQLite file, a real
@@ -38,6 +40,7 @@ var built = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	ptrace.Child()
 	if os.Getenv(witnessVariable) != "" {
 		os.Exit(actAsJob())
 	}
@@ -58,6 +61,14 @@ type home struct {
 
 func newHome(t testing.TB) *home {
 	t.Helper()
+	h, remove := makeHome(t)
+	t.Cleanup(remove)
+	return h
+}
+
+// makeHome is newHome for who makes so many that they must not all lie there until the test ends.
+func makeHome(t testing.TB) (h *home, remove func()) {
+	t.Helper()
 	bin, err := built()
 	if err != nil {
 		t.Fatal(err)
@@ -66,17 +77,16 @@ func newHome(t testing.TB) *home {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &home{t: t, bin: bin, dir: filepath.Join(top, "data"), jobs: filepath.Join(top, "jobs")}
+	h = &home{t: t, bin: bin, dir: filepath.Join(top, "data"), jobs: filepath.Join(top, "jobs")}
 	if err := os.Mkdir(h.jobs, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	return h, func() {
 		for _, pid := range h.processes() { // of a test that failed
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		os.RemoveAll(top)
-	})
-	return h
+	}
 }
 
 // job writes a job file and gives its path.
