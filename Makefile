@@ -13,7 +13,7 @@ export CGO_ENABLED ?= 0
 # Not FUZZ and RACED: make would export them empty where nobody has set them.
 export GO FUZZTIME STAMP
 
-.PHONY: help build demo test check mutants kill9 fuzz vuln clean
+.PHONY: help build demo test check mutants kill9 powercut fuzz vuln clean
 
 help: ## say what there is to make
 	@echo 'make TARGET'
@@ -40,6 +40,9 @@ mutants: bin/tools/mutants ## show that the tests can fail; ONLY=name, WRITE=1, 
 kill9: ## kill -9 at every system call of one run; ONLY=regexp picks some
 	@scripts/prepare
 	@$(GO) test ./internal/e2e -run '^TestKill9Real$$' -count=1 -v -timeout 2h -e2e.kill9=0 $(if $(ONLY),-e2e.kill9.only='$(ONLY)')
+
+powercut: ## power cuts at every moment of a day; CUTS=number draws so many
+	@$(GO) test ./internal/e2e -run '^TestPowerCutReal$$' -count=1 -v -timeout 2h -e2e.cuts=$(or $(CUTS),0)
 
 fuzz: ## each fuzz target for FUZZTIME=30s; FUZZ=regexp picks some
 	@scripts/fuzz
