@@ -13,7 +13,7 @@ export CGO_ENABLED ?= 0
 # Not FUZZ and RACED: make would export them empty where nobody has set them.
 export GO FUZZTIME STAMP
 
-.PHONY: help build demo test check mutants kill9 powercut fuzz vuln clean
+.PHONY: help build demo test check mutants kill9 powercut bench fuzz vuln clean
 
 help: ## say what there is to make
 	@echo 'make TARGET'
@@ -43,6 +43,10 @@ kill9: ## kill -9 at every system call of one run; ONLY=regexp picks some
 
 powercut: ## power cuts at every moment of a day; CUTS=number draws so many
 	@$(GO) test ./internal/e2e -run '^TestPowerCutReal$$' -count=1 -v -timeout 2h -e2e.cuts=$(or $(CUTS),0)
+
+bench: build ## measure speed, beside gates and floors; BENCH='-n 100 launch'
+	$(GO) -C bench run . $(BENCH)
+	$(GO) -C bench test -bench Next
 
 fuzz: ## each fuzz target for FUZZTIME=30s; FUZZ=regexp picks some
 	@scripts/fuzz

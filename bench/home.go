@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// home is one installation.
+type home struct {
+	ctx        context.Context
+	dayfly     string
+	data, jobs string
+	daemon     *exec.Cmd
+}
+
+func (b bench) home(ctx context.Context) (*home, error) {
+	h := &home{ctx: ctx, dayfly: b.dayfly, data: filepath.Join(b.dir, "data"), jobs: filepath.Join(b.dir, "jobs")}
+	return h, os.MkdirAll(h.jobs, 0o700)
+}
+
+// job writes a job file and gives its path.
+func (h *home) job(name, text string) string {
+	path := filepath.Join(h.jobs, name+".yaml")
+	if err := os.WriteFile(path, []byte("name: "+name+"\n"+text+"\n"), 0o600); err != nil {
+		panic(err) // a scratch directory of our own
+	}
+	return path
+}
+
+func (h *home) command(args ...string) *exec.Cmd {
+	c := exec.CommandContext(h.ctx, h.dayfly, args...)
+	c.Env = append(os.Environ(), "DAYFLY_DATA="+h.data)
+	return c
+}
+
+func (h *home) run(args ...string) error {
+	if out, err := h.command(args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("dayfly %s: %w: %s", strings.Join(args, " "), err, said(out))
+	}
+	return nil
+}
+
+func (h *home) apply(paths ...string) error { return h.run(append([]string{"apply"}, paths...)...) }
+
+// serve starts a daemon and gives back how long it took until it said so.
+func (h *home) serve() (time.Duration, error) {
+	c := h.command("serve")
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	diag, err := c.StderrPipe()
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := c.Start(); err != nil {
+		return 0, err
+	}
+	h.daemon = c
+	lines := bufio.NewScanner(diag)
+	if !lines.Scan() {
+		return 0, errors.Join(errors.New("dayfly serve said nothing"), c.Wait())
+	}
+	took := time.Since(began)
+	go func() {
+		for lines.Scan() {
+			continue // its log is read and not kept
+		}
+	}()
+	return took, nil
+}
+
+func (h *home) stop() error {
+	if h.daemon == nil {
+		return nil
+	}
+	return errors.Join(h.daemon.Process.Signal(syscall.SIGTERM), h.daemon.Wait())
+}
+
+// used is the daemon's CPU time and its memory now.
+func (h *home) used() (cpu time.Duration, rss int64, err error) {
+	proc := "/proc/" + strconv.Itoa(h.daemon.Process.Pid)
+	stat, err := os.ReadFile(proc + "/stat")
+	if err != nil {
+		return 0, 0, err
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	const tick = 10 * time.Millisecond // USER_HZ is 100 everywhere
+	for _, f := range fields[11:13] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, 0, err
+		}
+		cpu += time.Duration(n) * tick
+	}
+	pages, err := strconv.ParseInt(fields[21], 10, 64)
+	return cpu, pages * int64(os.Getpagesize()), err
+}
+
+// record is a run as history shows it.
+type record struct {
+	Slot     time.Time `json:"slot"`
+	State    string    `json:"state"`
+	Outcome  string    `json:"outcome"`
+	Attempts []struct {
+		Launched time.Time `json:"launched_at"`
+		Started  time.Time `json:"started_at"`
+		Gone     time.Time `json:"gone_at"`
+	} `json:"attempts"`
+}
+
+// ended waits until n runs have ended, and gives them. It looks seldom: what it measures is not its own work.
+func (h *home) ended(n int) ([]record, error) {
+	for {
+		out, err := h.command("history", "-o", "json", "--limit", strconv.Itoa(n)).Output()
+		if err != nil {
+			return nil, fmt.Errorf("dayfly history: %w", err)
+		}
+		var all []record
+		if err := json.Unmarshal(out, &all); err != nil {
+			return nil, err
+		}
+		over := 0
+		for _, r := range all {
+			if r.State != "ended" {
+				continue
+			}
+			if over++; r.Outcome != "succeeded" || len(r.Attempts) != 1 {
+				return nil, fmt.Errorf("a run ended as %+v", r)
+			}
+		}
+		if over >= n {
+			return all, nil
+		}
+		select {
+		case <-h.ctx.Done():
+			return nil, h.ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// from collects how long after an instant of each run another came.
+func from(all []record, since, until func(record) time.Time) []time.Duration {
+	var out []time.Duration
+	for _, r := range all {
+		out = append(out, until(r).Sub(since(r)))
+	}
+	return out
+}
+
+func slot(r record) time.Time    { return r.Slot }
+func started(r record) time.Time { return r.Attempts[0].Started }
+func gone(r record) time.Time    { return r.Attempts[0].Gone }
