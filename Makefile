@@ -13,7 +13,7 @@ export CGO_ENABLED ?= 0
 # Not FUZZ and RACED: make would export them empty where nobody has set them.
 export GO FUZZTIME STAMP
 
-.PHONY: help build demo test check mutants kill9 powercut bench fuzz vuln clean
+.PHONY: help build demo man docs test check mutants kill9 powercut bench fuzz vuln clean
 
 help: ## say what there is to make
 	@echo 'make TARGET'
@@ -25,6 +25,12 @@ build: ## bin/dayfly, static, with the small agent in it
 demo: build ## run the sample job, digits of π, on a machine of its own
 	@$(GO) build -trimpath -ldflags '-s -w' -o examples/pi/bin/pie ./examples/pi/pie
 	@scripts/demo
+
+man: build ## the manual pages, in dist/man
+	@bin/dayfly man dist/man
+
+docs: ## what is written by the program: cli.md, jobfile.md, the schema, what errors show
+	@$(GO) test ./cmd/dayfly ./internal/spec -run 'TestDocs|TestPublished|TestReference' -update -count=1
 
 test: bin/tools/testsum ## run every test; RACED='' leaves out the race detector
 	@scripts/prepare
@@ -55,7 +61,7 @@ vuln: ## known vulnerabilities that are reached (asks vuln.go.dev)
 	$(GO) tool -modfile=tools/go.mod govulncheck ./...
 
 clean: ## remove what was built
-	rm -rf bin examples/pi/bin
+	rm -rf bin dist examples/pi/bin
 
 # Always built: go knows better than make what has changed.
 .PHONY: bin/tools/testsum bin/tools/mutants

@@ -26,27 +26,30 @@ const (
 	exitInterrupted = 130
 )
 
-// exitCodes says them in the order of help texts.
+// exitMeanings says them in the order of help texts.
+var exitMeanings = []struct {
+	code int
+	when string
+}{
+	{exitOK, "done; the run succeeded"},
+	{exitError, "an error"},
+	{exitUsage, "wrong usage, or a file that is not right"},
+	{exitDiffers, "the plan is not empty (plan --detailed-exitcode)"},
+	{exitFailed, "the run failed"},
+	{exitTimedOut, "the run timed out"},
+	{exitCanceled, "the run was cancelled"},
+	{exitNotFound, "there is no such job, run or file"},
+	{exitRefused, "refused: no machine could be had, or it makes no sense now"},
+	{exitNotGone, "a machine could not be observed gone by its deadline + 5 min (wins over the others)"},
+	{exitLost, "the run's machine was lost"},
+	{exitNotRun, "the run was missed or skipped"},
+	{exitInterrupted, "Ctrl-C"},
+}
+
+// exitCodes is what the exit codes mean, for help.
 func exitCodes() string {
 	var b strings.Builder
-	for _, c := range []struct {
-		code int
-		when string
-	}{
-		{exitOK, "done; the run succeeded"},
-		{exitError, "an error"},
-		{exitUsage, "wrong usage, or a file that is not right"},
-		{exitDiffers, "the plan is not empty (plan --detailed-exitcode)"},
-		{exitFailed, "the run failed"},
-		{exitTimedOut, "the run timed out"},
-		{exitCanceled, "the run was cancelled"},
-		{exitNotFound, "there is no such job, run or file"},
-		{exitRefused, "refused: no machine could be had, or it makes no sense now"},
-		{exitNotGone, "a machine could not be observed gone by its deadline + 5 min (wins over the others)"},
-		{exitLost, "the run's machine was lost"},
-		{exitNotRun, "the run was missed or skipped"},
-		{exitInterrupted, "Ctrl-C"},
-	} {
+	for _, c := range exitMeanings {
 		b.WriteString(folded(c.when, fmt.Sprintf("  %3d  ", c.code), "       "))
 	}
 	return b.String()

@@ -155,12 +155,14 @@ func keyTree(keys []spec.Key, below string) string {
 const pageWidth = 80
 
 // folded breaks text into lines of pageWidth: the first begins with one text, the others with another.
-func folded(text, first, others string) string {
+func folded(text, first, others string) string { return foldedTo(pageWidth, text, first, others) }
+
+func foldedTo(width int, text, first, others string) string {
 	var b strings.Builder
 	line := first
 	empty := true
 	for _, word := range strings.Fields(text) {
-		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > pageWidth {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
 			b.WriteString(strings.TrimRight(line, " ") + "\n")
 			line, empty = others, true
 		}
