@@ -26,8 +26,9 @@ const launchAtOnce = 64
 func (p *pass) launchAll(ctx context.Context, active []dayfly.Run) ([]dayfly.Run, error) {
 	decided := map[dayfly.RunID]bool{}
 	var errs []error
+	first := p.now()
 	for slices.ContainsFunc(active, func(r dayfly.Run) bool { return ready(r, p.now()) && !decided[r.ID] }) {
-		if !p.begins() {
+		if !p.begins() || p.now().Sub(first) >= LaunchFor {
 			p.soon(p.now())
 			break
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,6 +105,37 @@ func TestLaunches(t *testing.T) {
 			w.pass()
 		}
 		want(t, "machines", w.provider.Launched(), jobs)
+	})
+	t.Run("do not keep what has ended waiting, when many are due", func(t *testing.T) {
+		t.Parallel()
+		const jobs = 1000
+		w := setup(t)
+		for i := range jobs {
+			w.request(job(dayfly.JobName(fmt.Sprintf("job-%d", i))))
+		}
+		var mu sync.Mutex
+		w.fault = func(op string, after bool) error {
+			if op == "launch" && !after {
+				mu.Lock()
+				defer mu.Unlock()
+				w.now = w.now.Add(20 * time.Millisecond)
+			}
+			return nil
+		}
+		began := w.now
+		sum := w.pass()
+		if took := w.now.Sub(began); took > reconcile.LaunchFor+2*time.Second {
+			t.Errorf("a pass launched for %s", took)
+		}
+		if sum.Next.After(w.now) {
+			t.Errorf("the next pass comes %s later", sum.Next.Sub(w.now))
+		}
+		for range jobs {
+			if w.pass(); w.provider.Launched() == jobs {
+				return
+			}
+		}
+		t.Errorf("%d machines were launched", w.provider.Launched())
 	})
 	t.Run("are left to who has the secrets", func(t *testing.T) {
 		t.Parallel()

@@ -48,6 +48,9 @@ func New(c Config) (*Reconciler, error) {
 const (
 	// ActFor is how long a pass goes on beginning new actions.
 	ActFor = 5 * time.Second
+	// LaunchFor is how long of that it goes on beginning attempts, when many wait: what ended meanwhile is
+	// collected by the next pass, which comes at once.
+	LaunchFor = time.Second
 	// CallFor bounds one call to a provider.
 	CallFor = 15 * time.Second
 )
