@@ -230,13 +230,6 @@ type Limit struct {
 	Machines int `json:"machines,omitempty"`
 }
 
-// Keep says for how long what a run leaves is kept; 0 is for ever.
-type Keep struct {
-	Results Seconds `json:"results,omitempty"`
-	Logs    Seconds `json:"logs,omitempty"`
-	History Seconds `json:"history,omitempty"`
-}
-
 // Window is how long after its slot a run of the schedule may still begin its first launch. A run that
 // waits for its own jitter is not late.
 func (j Job) Window() time.Duration { return j.CatchUp.Window() + j.Jitter.Duration() }

@@ -51,7 +51,12 @@ type Result struct {
 
 // AttemptPrefix is where an attempt's objects lie in the bucket. It ends in a slash; in/ and out/ are below it.
 func AttemptPrefix(job JobName, run RunID, attempt int) string {
-	return "runs/" + string(job) + "/" + string(run) + "/" + strconv.Itoa(attempt) + "/"
+	return RunPrefix(job, run) + strconv.Itoa(attempt) + "/"
+}
+
+// RunPrefix is where all attempts of a run lie in the bucket. It ends in a slash.
+func RunPrefix(job JobName, run RunID) string {
+	return "runs/" + string(job) + "/" + string(run) + "/"
 }
 
 // Keys below an attempt's prefix. The agent may read in/ and may only add to out/.

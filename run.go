@@ -186,6 +186,10 @@ type Run struct {
 	CancelWhy     string    `json:"cancel_why,omitempty"`
 	Attempts      []Attempt `json:"attempts,omitempty"`
 
+	// What was removed of the run after its end, while its record is kept.
+	ResultsRemoved Removal `json:"results_removed,omitzero"`
+	LogsRemoved    Removal `json:"logs_removed,omitzero"`
+
 	// NextAt is when a pass should look at the run again, if nothing rings before.
 	NextAt time.Time `json:"next_at,omitzero"`
 	// Rev is the record's revision, for compare-and-swap. 0 is a run that is not stored. The store keeps it.

@@ -71,7 +71,30 @@ func (f Filter) Match(r *dayfly.Run) bool {
 	return (f.Job == "" || r.Job == f.Job) &&
 		(f.Outcome == "" || r.Outcome == f.Outcome) &&
 		(f.Since.IsZero() || !r.Slot.Before(f.Since)) &&
+		(f.Until.IsZero() || !r.Slot.After(f.Until)) &&
+		(f.Remains == 0 || r.Remains()&f.Remains != 0) &&
 		(!f.Ended || r.State == dayfly.Ended)
+}
+
+// Apply puts a mark on a run, where it may. It tells whether anything changed.
+func (m Mark) Apply(r *dayfly.Run) (changed bool) {
+	if r.State != dayfly.Ended {
+		return false
+	}
+	for to, from := range map[*dayfly.Removal]dayfly.Removal{&r.ResultsRemoved: m.Results, &r.LogsRemoved: m.Logs} {
+		if to.At.IsZero() && !from.At.IsZero() {
+			*to, changed = from, true
+		}
+	}
+	return changed
+}
+
+// CheckBatch is what every implementation demands of a batch of n before it touches anything.
+func CheckBatch(n int) error {
+	if n > MaxInsert {
+		return fmt.Errorf("change %d runs at once: at most %d are taken", n, MaxInsert)
+	}
+	return nil
 }
 
 // Covers tells whether a run is in the scope.

@@ -77,7 +77,42 @@ type Store interface {
 	// History gives runs, the newest slot first (then by id, descending). Filters combine with and.
 	History(ctx context.Context, f Filter) iter.Seq2[dayfly.Run, error]
 
+	// Recorded gives the names of the jobs that have a run or a range record, whatever became of the
+	// jobs, by name, after the name `after`, at most limit of them.
+	Recorded(ctx context.Context, after dayfly.JobName, limit int) ([]dayfly.JobName, error)
+	// MarkRemoved notes of ended runs what was removed of them. Nothing else of them changes, and a mark
+	// that is there stays. Runs that are not ended or not there are passed over. At most 200 at once.
+	MarkRemoved(ctx context.Context, marks []Mark) error
+	// DeleteRuns removes the records of ended runs, each by itself. Those that are not ended or not
+	// there are passed over. At most 200 at once.
+	DeleteRuns(ctx context.Context, ids []dayfly.RunID) error
+	// DeleteRange removes a range record; that it is not there is no error.
+	DeleteRange(ctx context.Context, job dayfly.JobName, from time.Time) error
+
 	Close() error
+}
+
+// Collector is a Store that can tell what nothing refers to any more, so that it need not be kept.
+type Collector interface {
+	// Refer is for who is about to store a version that names an archive of files, from before it looks
+	// for the archive until the version is stored: no archive is removed meanwhile, in any process. It
+	// waits for a bounded time (then ErrBusy).
+	Refer(ctx context.Context) (leave func(), err error)
+	// Collect is for who removes archives: nobody is inside Refer meanwhile. It does not wait: ErrBusy.
+	Collect(ctx context.Context) (leave func(), err error)
+	// CollectVersions looks at the versions after `after`, at most limit of them, and gives the last one
+	// it looked at, "" at their end. A version is in use while a job or a run refers to it. It
+	// removes those that it has found unused before, at or before the instant `unused`, and ever since.
+	// PutVersion counts as a use.
+	CollectVersions(ctx context.Context, after string, limit int, now, unused time.Time) (last string, removed int, err error)
+	// NamesFiles tells whether a version names the archive with this SHA-256.
+	NamesFiles(ctx context.Context, sha256 string) (bool, error)
+}
+
+// Mark says what was removed of an ended run; a zero Removal says nothing.
+type Mark struct {
+	Run           dayfly.RunID
+	Results, Logs dayfly.Removal
 }
 
 // Admitter is a Store that processes use at once without a lease between them. Whether a run may launch
@@ -133,8 +168,11 @@ type Note struct {
 type Filter struct {
 	Job     dayfly.JobName
 	Outcome dayfly.Outcome
-	Since   time.Time    // slots at or after
-	Before  dayfly.RunID // a cursor: only what comes after this run in the order of History
-	Ended   bool         // only ended runs
-	Limit   int          // 0: all
+	Since   time.Time      // slots at or after
+	Until   time.Time      // slots at or before; zero: no bound
+	Before  dayfly.RunID   // a cursor: only what comes after this run in the order of History
+	Ended   bool           // only ended runs
+	Remains dayfly.Remains // only ended runs of which one of these may be left
+	Oldest  bool           // the oldest slot first: the order the other way round
+	Limit   int            // 0: all
 }

@@ -28,6 +28,8 @@ type Store struct {
 
 	mu       sync.Mutex
 	versions map[string]dayfly.Job
+	unused   map[string]time.Time                // since when a version was seen to be unused
+	guard    struct{ referring, collecting int } // of Collector
 	jobs     map[dayfly.JobName]store.Job
 	deleted  map[dayfly.JobName]int64 // last revision: a name that comes back goes on from there
 	due      []dueJob                 // sorted
@@ -52,6 +54,7 @@ var _ store.Store = (*Store)(nil)
 func New() *Store {
 	return &Store{
 		versions: map[string]dayfly.Job{},
+		unused:   map[string]time.Time{},
 		jobs:     map[dayfly.JobName]store.Job{},
 		deleted:  map[dayfly.JobName]int64{},
 		runs:     map[dayfly.RunID]*dayfly.Run{},
@@ -104,6 +107,7 @@ func locked[T any](s *Store, f func() (T, error)) (T, error) {
 func (s *Store) PutVersion(ctx context.Context, j dayfly.Job) error {
 	_, err := call(ctx, s, "PutVersion", func() (struct{}, error) {
 		s.versions[j.Version()] = cloneJob(j)
+		delete(s.unused, j.Version())
 		return struct{}{}, nil
 	})
 	return err

@@ -138,14 +138,21 @@ func (s *Store) page(f store.Filter, n int) ([]dayfly.Run, error) {
 			list = of.all
 		}
 	}
-	i := len(list)
+	i, step := len(list)-1, -1
+	if f.Oldest {
+		i, step = 0, 1
+	}
 	if ok {
-		i, _ = slices.BinarySearchFunc(list, &dayfly.Run{Slot: from.Slot, ID: from.ID}, compareRuns)
+		at, there := slices.BinarySearchFunc(list, &dayfly.Run{Slot: from.Slot, ID: from.ID}, compareRuns)
+		i = at
+		if !f.Oldest || there {
+			i += step
+		}
 	}
 	var out []dayfly.Run
-	for i--; i >= 0 && len(out) < n; i-- {
+	for ; i >= 0 && i < len(list) && len(out) < n; i += step {
 		r := list[i]
-		if !f.Since.IsZero() && r.Slot.Before(f.Since) {
+		if !f.Since.IsZero() && r.Slot.Before(f.Since) && !f.Oldest || !f.Until.IsZero() && r.Slot.After(f.Until) && f.Oldest {
 			break
 		}
 		if f.Match(r) {

@@ -8,6 +8,9 @@
 // removed after its end, so that looking for active runs costs what is active: a marker too many is
 // harmless, since the run itself is read and says so.
 //
+// It is no [store.Collector]: versions and archives that nothing refers to stay, since a bucket cannot
+// say that nothing comes to refer to one while it is removed.
+//
 // What it leaves to databases: jobs by next due instant cost what jobs there are (a pass over one job
 // reads one), and a filtered history costs what it passes over. An error of a Put may mean that it
 // happened; whoever repeats the change then finds it stale and reads again.

@@ -82,3 +82,34 @@ func TestActiveRunsUnderFaults(t *testing.T) {
 		}
 	}
 }
+
+// A mark that comes between another's look and its change is not lost, and neither is the other's.
+func TestMarkInBetween(t *testing.T) {
+	t.Parallel()
+	ctx, b := t.Context(), mem.New(time.Now)
+	s := objects.New(b)
+	slot := time.Date(2026, 11, 22, 23, 0, 0, 0, time.UTC)
+	r := dayfly.Run{ID: dayfly.NewRunID("pi", slot, "", 0), Job: "pi", Slot: slot, State: dayfly.Ended, Attempts: []dayfly.Attempt{{Number: 1}}}
+	if _, err := s.InsertRuns(ctx, []dayfly.Run{r}); err != nil {
+		t.Fatal(err)
+	}
+	mark := func(m store.Mark) {
+		t.Helper()
+		m.Run = r.ID
+		if err := s.MarkRemoved(ctx, []store.Mark{m}); err != nil {
+			t.Error(err)
+		}
+	}
+	b.Fail(func(op, _ string) error {
+		if op == "Put" {
+			b.Fail(nil, nil)
+			mark(store.Mark{Results: dayfly.Removal{At: slot, Rule: "theirs"}})
+		}
+		return nil
+	}, nil)
+	mark(store.Mark{Logs: dayfly.Removal{At: slot, Rule: "ours"}})
+	got, err := s.Run(ctx, r.ID)
+	if err != nil || got.LogsRemoved.Rule != "ours" || got.ResultsRemoved.Rule != "theirs" {
+		t.Errorf("of two marks there are %+v and %+v (%v)", got.LogsRemoved, got.ResultsRemoved, err)
+	}
+}

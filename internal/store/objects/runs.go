@@ -16,7 +16,7 @@ import (
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
-const runPrefix, activePrefix = "records/runs/", "records/active/"
+const runPrefix, activePrefix, rangePrefix = "records/runs/", "records/active/", "records/ranges/"
 
 // InsertRuns implements store.Store.
 func (s *Store) InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, error) {
@@ -167,7 +167,7 @@ func (s *Store) History(ctx context.Context, f store.Filter) iter.Seq2[dayfly.Ru
 		given := 0
 		for _, p := range places {
 			r, err := s.Run(ctx, p.ID)
-			if err == nil && !f.Match(&r) {
+			if err == nil && !f.Match(&r) || errors.Is(err, store.ErrNotFound) { // removed just now
 				continue
 			}
 			if given++; !yield(r, err) || err != nil || given == f.Limit {
@@ -189,17 +189,27 @@ func (s *Store) places(ctx context.Context, f store.Filter) (out []store.Positio
 		}
 		_, slot, _, _, err := id.Parse()
 		p := store.Position{Slot: slot, ID: id}
-		if err == nil && (!after || p.Compare(from) < 0) {
+		switch order := p.Compare(from); {
+		case err != nil, after && !f.Oldest && order >= 0, after && f.Oldest && order <= 0,
+			!f.Until.IsZero() && slot.After(f.Until), slot.Before(f.Since):
+		default:
 			out = append(out, p)
 		}
 	}
-	slices.SortFunc(out, func(a, b store.Position) int { return b.Compare(a) })
+	slices.SortFunc(out, store.Position.Compare)
+	if !f.Oldest {
+		slices.Reverse(out)
+	}
 	return out, nil
+}
+
+func rangeKey(job dayfly.JobName, from time.Time) string {
+	return rangePrefix + string(job) + "/" + from.UTC().Format("20060102T150405.000Z")
 }
 
 // PutRange implements store.Store.
 func (s *Store) PutRange(ctx context.Context, r dayfly.Range) error {
-	key := fmt.Sprintf("records/ranges/%s/%s", r.Job, r.From.UTC().Format("20060102T150405.000Z"))
+	key := rangeKey(r.Job, r.From)
 	for {
 		old, etag, err := read[dayfly.Range](ctx, s, key)
 		switch {
@@ -220,7 +230,7 @@ func (s *Store) PutRange(ctx context.Context, r dayfly.Range) error {
 
 // Ranges implements store.Store.
 func (s *Store) Ranges(ctx context.Context, job dayfly.JobName, since time.Time) (out []dayfly.Range, err error) {
-	prefix := "records/ranges/"
+	prefix := rangePrefix
 	if job != "" {
 		prefix += string(job) + "/"
 	}
@@ -228,6 +238,9 @@ func (s *Store) Ranges(ctx context.Context, job dayfly.JobName, since time.Time)
 		var r dayfly.Range
 		if err == nil {
 			r, _, err = read[dayfly.Range](ctx, s, info.Key)
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			continue // removed just now
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read ranges: %w", err)

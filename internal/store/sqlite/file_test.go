@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -319,7 +320,7 @@ func TestExpiredNotesGo(t *testing.T) {
 func TestHistoryPlans(t *testing.T) {
 	t.Parallel()
 	s := openAt(t, filepath.Join(t.TempDir(), "dayfly.db"))
-	for bits := range 1 << 5 {
+	for bits := range 1 << 8 {
 		var f store.Filter
 		want := "runs_slot"
 		if bits&1 != 0 {
@@ -337,7 +338,16 @@ func TestHistoryPlans(t *testing.T) {
 		if bits&8 != 0 {
 			f.Before = "pi-20261122T230000Z"
 		}
-		f.Ended = bits&16 != 0
+		f.Ended, f.Oldest = bits&16 != 0, bits&32 != 0
+		if bits&64 != 0 {
+			f.Until = slot
+		}
+		if bits&128 != 0 {
+			f.Remains = dayfly.RemainsLogs
+		}
+		if bits&(128+3) == 128+1 {
+			want = "runs_remains"
+		}
 		plan, err := s.HistoryPlan(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
@@ -371,9 +381,11 @@ func TestPlans(t *testing.T) {
 	_, _ = s.LastN(ctx, "x", slot, "")
 	_, _ = s.Ranges(ctx, "x", slot)
 	_, _ = s.Notes(ctx, "x", slot)
+	_, _ = s.Recorded(ctx, "x", 1)
+	_, _ = s.NamesFiles(ctx, "x")
 	asked := s.Prepared()
-	if len(asked) != 9 {
-		t.Errorf("%d queries, want 9: %q", len(asked), asked)
+	if len(asked) != 12 {
+		t.Errorf("%d queries, want 12: %q", len(asked), asked)
 	}
 	for _, query := range asked {
 		plan, err := s.Plan(ctx, query)
@@ -386,4 +398,95 @@ func TestPlans(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A file that an older dayfly wrote has all that is needed to remove what is old.
+func TestOlderSchema(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "dayfly.db")
+	first, err := os.ReadFile("migrations/0001_records.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := dayfly.Job{Name: "pi", Run: "true", FilesSHA256: "aa"}
+	ran, never, active := runOf("pi", 0), runOf("pi", 1), runOf("pi", 2)
+	for _, r := range []*dayfly.Run{&ran, &never, &active} {
+		r.Version, r.Attempts = j.Version(), []dayfly.Attempt{{Number: 1}}
+	}
+	ran.State, never.State, never.Attempts = dayfly.Ended, dayfly.Ended, nil
+	conn := plain(t, path)
+	exec := func(query string, args ...any) {
+		t.Helper()
+		if _, err := conn.ExecContext(t.Context(), query, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body := func(v any) string {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	exec(string(first) + "; PRAGMA application_id=1684109670; PRAGMA user_version=1")
+	exec("INSERT INTO versions (version, body) VALUES (?, ?)", j.Version(), body(j))
+	for _, r := range []dayfly.Run{ran, never, active} {
+		exec("INSERT INTO runs (id, job, slot, shard, n, state, outcome, rev, body) VALUES (?, 'pi', ?, '', 0, ?, '', 1, ?)",
+			string(r.ID), r.Slot.UnixMicro(), string(r.State), body(r))
+	}
+
+	s := openAt(t, path)
+	var left []dayfly.RunID
+	for r, err := range s.History(t.Context(), store.Filter{Job: "pi", Remains: dayfly.RemainsLogs}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, r.ID)
+	}
+	if !slices.Equal(left, []dayfly.RunID{ran.ID}) {
+		t.Errorf("runs that have left something: %v, want %s", left, ran.ID)
+	}
+	if named, err := s.NamesFiles(t.Context(), "aa"); !named || err != nil {
+		t.Errorf("the archive of a version is named: %v, %v", named, err)
+	}
+	for range 2 {
+		if _, n, err := s.CollectVersions(t.Context(), "", 10, slot, slot); n != 0 || err != nil {
+			t.Errorf("removed %d versions that runs refer to (%v)", n, err)
+		}
+	}
+}
+
+// Processes agree on archives: who is about to refer to one keeps the other from removing any.
+func TestFilesBetweenProcesses(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "dayfly.db")
+	o := options
+	o.Wait = 50 * time.Millisecond
+	other, err := sqlite.Open(t.Context(), path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	s, ctx := openAt(t, path), t.Context()
+	refer, err := s.Refer(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Collect(ctx); !errors.Is(err, store.ErrBusy) {
+		t.Errorf("collecting while another refers: %v", err)
+	}
+	refer()
+	collect, err := s.Collect(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Refer(ctx); !errors.Is(err, store.ErrBusy) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+		t.Errorf("referring while another collects: %v", err)
+	}
+	collect()
+	refer, err = other.Refer(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refer()
 }

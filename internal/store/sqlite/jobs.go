@@ -25,7 +25,9 @@ func (s *Store) PutVersion(ctx context.Context, j dayfly.Job) error {
 		return fmt.Errorf("store version %s of job %s: %w", version, j.Name, err)
 	}
 	err = s.change(ctx, func(ctx context.Context) error {
-		_, err := s.exec(ctx, "INSERT INTO versions (version, body) VALUES (?, ?) ON CONFLICT DO NOTHING", version, string(body))
+		_, err := s.exec(ctx, `INSERT INTO versions (version, job, files, body) VALUES (?, ?, nullif(?, ''), ?)
+			ON CONFLICT (version) DO UPDATE SET unused = NULL WHERE unused IS NOT NULL`,
+			version, string(j.Name), j.FilesSHA256, string(body))
 		return err
 	})
 	if err != nil {

@@ -28,9 +28,10 @@ func (s *Store) InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, erro
 	stored := make([]bool, len(runs))
 	err := s.change(ctx, func(ctx context.Context) error {
 		for i, r := range runs {
-			n, err := s.exec(ctx, `INSERT INTO runs (id, job, slot, shard, n, state, outcome, rev, body)
-				VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING`,
-				string(r.ID), string(r.Job), r.Slot.UnixMicro(), string(r.Shard), r.N, string(r.State), string(r.Outcome), bodies[i])
+			n, err := s.exec(ctx, `INSERT INTO runs (id, job, slot, shard, n, state, outcome, version, remains, rev, body)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING`,
+				string(r.ID), string(r.Job), r.Slot.UnixMicro(), string(r.Shard), r.N, string(r.State), string(r.Outcome),
+				short(r.Version), int(r.Remains()), bodies[i])
 			if err != nil {
 				return err
 			}
@@ -67,8 +68,8 @@ func (s *Store) updateRun(ctx context.Context, r dayfly.Run) (body []byte, err e
 		return nil, err
 	}
 	return body, s.change(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, "UPDATE runs SET state = ?, outcome = ?, rev = rev + 1, body = ? WHERE id = ? AND rev = ? AND state <> 'ended'",
-			string(r.State), string(r.Outcome), string(body), string(r.ID), r.Rev)
+		n, err := s.exec(ctx, "UPDATE runs SET state = ?, outcome = ?, version = ?, remains = ?, rev = rev + 1, body = ? WHERE id = ? AND rev = ? AND state <> 'ended'",
+			string(r.State), string(r.Outcome), short(r.Version), int(r.Remains()), string(body), string(r.ID), r.Rev)
 		if err != nil || n == 1 {
 			return err
 		}
@@ -193,16 +194,29 @@ func historyQuery(f store.Filter) (query string, args []any, err error) {
 	if f.Ended {
 		and("state = 'ended'")
 	}
+	if f.Remains != 0 {
+		if index == "runs_job" {
+			index = "runs_remains"
+		}
+		and("remains & ? <> 0 AND remains <> 0", int(f.Remains)) // the second term is the index's own
+	}
 	if !f.Since.IsZero() {
 		and("slot >= ?", ceilMicro(f.Since))
+	}
+	if !f.Until.IsZero() {
+		and("slot <= ?", f.Until.UnixMicro())
+	}
+	after, order := "<", "slot DESC, id DESC"
+	if f.Oldest {
+		after, order = ">", "slot, id"
 	}
 	if at, ok, err := f.Cursor(); err != nil {
 		return "", nil, err
 	} else if ok {
-		and("(slot, id) < (?, ?)", at.Slot.UnixMicro(), string(at.ID))
+		and("(slot, id) "+after+" (?, ?)", at.Slot.UnixMicro(), string(at.ID))
 	}
-	return fmt.Sprintf("SELECT rev, body FROM runs INDEXED BY %s WHERE %s ORDER BY slot DESC, id DESC LIMIT ?",
-		index, strings.Join(where, " AND ")), args, nil
+	return fmt.Sprintf("SELECT rev, body FROM runs INDEXED BY %s WHERE %s ORDER BY %s LIMIT ?",
+		index, strings.Join(where, " AND "), order), args, nil
 }
 
 // ceilMicro is the first whole microsecond at or after an instant.

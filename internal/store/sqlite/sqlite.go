@@ -58,6 +58,7 @@ type Store struct {
 	now   func() time.Time
 	turns *turnstile      // who writes
 	gate  *turnstile      // who launches
+	files *turnstile      // who refers to archives, or removes them
 	base  context.Context // of Close, which is given none: that of Open, which may be over
 
 	db    *sql.DB   // of the one writing connection
@@ -72,8 +73,9 @@ type Store struct {
 }
 
 var (
-	_ store.Store    = (*Store)(nil)
-	_ store.Admitter = (*Store)(nil)
+	_ store.Store     = (*Store)(nil)
+	_ store.Admitter  = (*Store)(nil)
+	_ store.Collector = (*Store)(nil)
 )
 
 // Open opens the store in a file; the file and the directories above it are made if need be. It is
@@ -108,6 +110,7 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 		path: path, now: o.Now, base: context.WithoutCancel(ctx),
 		turns: newTurnstile(path, o.Holder, "writing", o.Wait),
 		gate:  newTurnstile(path+".launch", o.Holder, "launching", o.Wait),
+		files: newTurnstile(path+".files", o.Holder, "removing old files", o.Wait),
 	}
 	if err := s.connect(ctx, o.Wait, h); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -60,30 +60,67 @@ func (t *turnstile) enter(ctx context.Context) (leave func(), err error) {
 
 // pass goes through both doors and gives the lock of the second.
 func (t *turnstile) pass(ctx context.Context) (*os.File, error) {
-	next, err := t.lock(ctx, t.next)
+	next, err := t.lock(ctx, t.next, unix.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
 	defer next.Close()
-	write, err := t.lock(ctx, t.write)
+	write, err := t.lock(ctx, t.write, unix.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
-	// For those who wait for us in vain. On a full disk they learn less; that is all.
-	if n, err := write.WriteAt([]byte(t.holder+"\n"), 0); err == nil {
-		_ = write.Truncate(int64(n))
-	}
+	t.sign(write)
 	return write, nil
 }
 
+// sign names us to those who wait for us in vain. On a full disk they learn less; that is all.
+func (t *turnstile) sign(f *os.File) {
+	if n, err := f.WriteAt([]byte(t.holder+"\n"), 0); err == nil {
+		_ = f.Truncate(int64(n))
+	}
+}
+
+// share goes in beside others who share, and waits for one who is alone.
+func (t *turnstile) share(ctx context.Context) (leave func(), err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, t.wait, errWaited)
+	defer cancel()
+	f, err := t.lock(ctx, t.write, unix.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+// alone goes in when nobody is inside, and does not wait for that.
+func (t *turnstile) alone(ctx context.Context) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(t.write, os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return nil, fmt.Errorf("open lock file: %w", err)
+	}
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
+	case nil:
+		t.sign(f)
+		return func() { f.Close() }, nil
+	case unix.EWOULDBLOCK, unix.EINTR:
+		f.Close()
+		return nil, fmt.Errorf("somebody is inside: %w", store.ErrBusy)
+	default:
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", t.write, err)
+	}
+}
+
 // lock takes the lock of a file. Where it gives up, the file is closed as soon as the kernel lets go of it.
-func (t *turnstile) lock(ctx context.Context, path string) (*os.File, error) {
+func (t *turnstile) lock(ctx context.Context, path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("open lock file: %w", err)
 	}
 	fd := int(f.Fd())
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err == nil {
+	if err := unix.Flock(fd, how|unix.LOCK_NB); err == nil {
 		return f, nil
 	} else if err != unix.EWOULDBLOCK && err != unix.EINTR {
 		f.Close()
@@ -91,9 +128,9 @@ func (t *turnstile) lock(ctx context.Context, path string) (*os.File, error) {
 	}
 	got := make(chan error, 1)
 	go func() {
-		err := unix.Flock(fd, unix.LOCK_EX)
+		err := unix.Flock(fd, how)
 		for err == unix.EINTR {
-			err = unix.Flock(fd, unix.LOCK_EX)
+			err = unix.Flock(fd, how)
 		}
 		got <- err
 	}()

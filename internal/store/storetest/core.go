@@ -45,6 +45,12 @@ func Core(t *testing.T, open Open) {
 		"notes under odd keys":                   oddNotes,
 		"history in order, by cursor and filter": history,
 		"history while it is read":               historyWhile,
+		"which jobs have records":                recorded,
+		"what was removed is marked":             marked,
+		"one of many marks":                      markRace,
+		"records are removed":                    removed,
+		"versions nothing refers to":             collected,
+		"archives nothing refers to":             archives,
 		"a cancelled context":                    cancelled,
 	} {
 		t.Run(name, func(t *testing.T) {

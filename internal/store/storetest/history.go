@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,12 @@ func past() []dayfly.Run {
 			r := ended(job, at(i/2), outcomes[(i+k)%len(outcomes)])
 			r.N = i % 2
 			r.ID = dayfly.NewRunID(r.Job, r.Slot, r.Shard, r.N)
+			if r.Outcome != dayfly.Skipped {
+				r.Attempts = []dayfly.Attempt{{Number: 1}}
+			}
+			if i%3 == 1 {
+				r.LogsRemoved = dayfly.Removal{At: at(99), Rule: "a rule"}
+			}
 			all = append(all, r)
 		}
 	}
@@ -48,12 +55,16 @@ func history(t *testing.T, s store.Store) {
 	for _, f := range []store.Filter{
 		{}, {Job: "a"}, {Job: "a-b"}, {Job: "nobody"}, {Outcome: dayfly.Succeeded}, {Outcome: dayfly.Lost},
 		{Job: "b", Outcome: dayfly.Failed}, {Since: at(7)}, {Since: at(7).Add(time.Millisecond)}, {Job: "a", Since: at(19)},
+		{Until: at(7)}, {Until: at(7).Add(-time.Millisecond), Job: "a"}, {Since: at(3), Until: at(5)}, {Until: at(-1)}, {Until: at(5), Outcome: dayfly.Failed},
+		{Remains: dayfly.RemainsLogs}, {Remains: dayfly.RemainsResults, Job: "b"}, {Remains: dayfly.RemainsResults | dayfly.RemainsLogs, Job: "b", Until: at(9), Ended: true},
 		{Since: at(99)}, {Ended: true}, {Job: "b", Ended: true}, {Job: "a", Outcome: dayfly.Skipped, Since: at(3), Ended: true},
 	} {
 		for _, before := range []dayfly.RunID{"", all[17].ID, all[len(all)-1].ID, "a-20261122T230959.999Z", "zz-21000101T000000Z"} {
 			for _, limit := range []int{0, 7} {
-				f.Before, f.Limit = before, limit
-				same(t, describeFilter(f), ids(read(t, s, f)), ids(expect(all, f)))
+				for _, oldest := range []bool{false, true} {
+					f.Before, f.Limit, f.Oldest = before, limit, oldest
+					same(t, describeFilter(f), ids(read(t, s, f)), ids(expect(all, f)))
+				}
 			}
 		}
 	}
@@ -62,26 +73,47 @@ func history(t *testing.T, s store.Store) {
 		t.Error("a cursor that is not the id of a run was taken")
 	}
 
-	var paged []dayfly.Run
-	for f := (store.Filter{Limit: 7}); ; f.Before = paged[len(paged)-1].ID {
+	same(t, "history in pages", ids(inPages(t, s, store.Filter{Limit: 7})), ids(all))
+	slices.Reverse(all)
+	same(t, "history in pages, the oldest first", ids(inPages(t, s, store.Filter{Limit: 7, Oldest: true})), ids(all))
+}
+
+func inPages(t testing.TB, s store.Store, f store.Filter) (all []dayfly.Run) {
+	t.Helper()
+	for {
 		page := read(t, s, f)
 		if len(page) == 0 {
-			break
+			return all
 		}
-		paged = append(paged, page...)
+		all = append(all, page...)
+		f.Before = all[len(all)-1].ID
 	}
-	same(t, "history in pages", ids(paged), ids(all))
 }
 
 // expect is the filter by brute force.
 func expect(all []dayfly.Run, f store.Filter) []dayfly.Run {
 	var out []dayfly.Run
+	if f.Oldest {
+		all = slices.Clone(all)
+		slices.Reverse(all)
+	}
 	for _, r := range all {
 		if f.Before != "" {
 			_, slot, _, _, _ := f.Before.Parse()
-			if r.Slot.After(slot) || r.Slot.Equal(slot) && r.ID >= f.Before {
+			newer := r.Slot.After(slot) || r.Slot.Equal(slot) && r.ID > f.Before
+			if r.ID == f.Before || newer != f.Oldest {
 				continue
 			}
+		}
+		left := dayfly.Remains(0)
+		if r.State == dayfly.Ended && len(r.Attempts) > 0 {
+			left = dayfly.RemainsResults
+			if r.LogsRemoved == (dayfly.Removal{}) {
+				left |= dayfly.RemainsLogs
+			}
+		}
+		if f.Remains != 0 && left&f.Remains == 0 || !f.Until.IsZero() && r.Slot.After(f.Until) {
+			continue
 		}
 		if f.Job != "" && r.Job != f.Job || f.Outcome != "" && r.Outcome != f.Outcome || f.Ended && r.State != dayfly.Ended {
 			continue
@@ -107,8 +139,17 @@ func describeFilter(f store.Filter) string {
 	if !f.Since.IsZero() {
 		parts = append(parts, "since="+f.Since.Format(time.RFC3339Nano))
 	}
+	if !f.Until.IsZero() {
+		parts = append(parts, "until="+f.Until.Format(time.RFC3339Nano))
+	}
 	if f.Ended {
 		parts = append(parts, "ended")
+	}
+	if f.Oldest {
+		parts = append(parts, "oldest first")
+	}
+	if f.Remains != 0 {
+		parts = append(parts, fmt.Sprintf("remains=%d", f.Remains))
 	}
 	return strings.Join(parts, " ")
 }
