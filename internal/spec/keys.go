@@ -42,7 +42,11 @@ func (k Key) Name() string {
 
 // Allowed is what it may be, in words: its choices, or its limits; empty where any value of the type will do.
 func (k Key) Allowed() string {
-	if c := k.Form.Choices(); len(c) > 0 {
+	c := k.Form.Choices()
+	switch {
+	case len(c) > 0 && k.Form.kind == kindDuration:
+		return k.Form.Limits() + "; or " + listWords(c)
+	case len(c) > 0:
 		return listWords(c)
 	}
 	return k.Form.Limits()

@@ -103,7 +103,7 @@ func TestExample(t *testing.T) {
 	}
 	wantUnserved := []string{
 		"jitter", "machine.on", "machine.type", "machine.market", "machine.regions", "machine.image",
-		"machine.disk", "array", "setup", "params", "secrets.DB_PASSWORD", "notify", "budget", "keep",
+		"machine.disk", "array", "setup", "params", "secrets.DB_PASSWORD", "notify", "budget",
 	}
 	if diff := cmp.Diff(wantUnserved, unserved); diff != "" {
 		t.Errorf("unserved, -want +got\n%s", diff)
@@ -233,6 +233,8 @@ func TestWarnings(t *testing.T) {
 		"secret in env":           {"env: {DB_PASSWORD: hunter2}", "env.DB_PASSWORD"},
 		"within without a use":    {"catch_up: {policy: none, within: 2h}", "catch_up.within"},
 		"within below on time":    {"catch_up: {within: 5s}", "catch_up.within"},
+		"results outlive records": {"keep: {results: 90d, history: 30d}", "keep.results"},
+		"logs for ever, and not":  {"keep: {logs: forever, history: 30d}", "keep.logs"},
 		"nothing is ever retried": {"retry: {backoff: 1m}", "retry"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -242,6 +244,14 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("warnings %v", f.Warnings)
 			}
 		})
+	}
+}
+
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	f := load(t, "name: x\nrun: y\nkeep: {results: forever, logs: 36h}")
+	if want := (dayfly.Keep{Results: dayfly.Forever, Logs: dayfly.Seconds(36 * time.Hour)}); f.Job.Keep != want || len(f.Warnings) > 0 {
+		t.Errorf("read as %+v, want %+v; warnings %v", f.Job.Keep, want, f.Warnings)
 	}
 }
 

@@ -3,6 +3,8 @@ package spec
 import (
 	"net/url"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/dayfly-io/dayfly"
 )
 
@@ -89,16 +91,43 @@ func (r *reader) limits(top fields, j *dayfly.Job) {
 		}
 	}
 	if v, ok := top.get("keep"); ok {
-		if f, ok := r.some(v); ok {
-			read := func(key string) (d dayfly.Seconds) {
-				if v, ok := f.get(key); ok {
-					d, _ = r.duration(v)
-				}
-				return d
-			}
-			j.Keep = dayfly.Keep{Results: read("results"), Logs: read("logs"), History: read("history")}
+		j.Keep = r.keep(v)
+	}
+}
+
+// keep reads for how long what runs leave is kept.
+func (r *reader) keep(v value) (k dayfly.Keep) {
+	f, ok := r.some(v)
+	if !ok {
+		return k
+	}
+	for key, to := range map[string]*dayfly.Seconds{"results": &k.Results, "logs": &k.Logs, "history": &k.History} {
+		if v, ok := f.get(key); ok {
+			*to = r.term(v)
 		}
 	}
+	for _, key := range []string{"results", "logs"} {
+		v, ok := f.get(key)
+		if of := map[string]dayfly.Seconds{"results": k.Results, "logs": k.Logs}[key]; ok && of != 0 && k.History > 0 && (of > k.History || of == dayfly.Forever) {
+			r.advise(v, "make keep.history as long, or shorten "+v.name(), "%s is %s, but after keep.history, %s, the record of a run goes, and all the rest of the run with it", v.name(), of.Words(), k.History.Words())
+		}
+	}
+	return k
+}
+
+// term reads a length of time, or forever.
+func (r *reader) term(v value) dayfly.Seconds {
+	if v.n.Kind == yaml.ScalarNode {
+		switch v.n.Value {
+		case "forever":
+			return dayfly.Forever
+		case "for ever", "always", "never", "none", "unlimited", "infinite":
+			r.bad(v, didYouMean("forever"), "%s is %q, not a length of time such as 90d, nor forever", v.name(), v.n.Value)
+			return 0
+		}
+	}
+	d, _ := r.duration(v)
+	return d
 }
 
 // some reads a mapping that must say something.

@@ -234,22 +234,7 @@ func durationHint(s string) string {
 }
 
 // formatDuration writes a length of time as a job file does.
-func formatDuration(d time.Duration) string {
-	if d == 0 {
-		return "0s"
-	}
-	var b strings.Builder
-	for _, u := range []struct {
-		unit time.Duration
-		name string
-	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
-		if n := d / u.unit; n > 0 {
-			fmt.Fprintf(&b, "%d%s", n, u.name)
-			d -= n * u.unit
-		}
-	}
-	return b.String()
-}
+func formatDuration(d time.Duration) string { return dayfly.Seconds(d).Words() }
 
 // size reads a number of bytes within the bounds of the table.
 func (r *reader) size(v value) (int64, bool) {

@@ -13,6 +13,7 @@ type Settings struct {
 	Installation string // on every machine; empty where none has been made yet
 	Bucket       string // a directory; empty for the one in the data directory
 	Limits       dayfly.Limit
+	Keep         dayfly.Keep // of jobs that say nothing of it
 }
 
 var installation = pattern(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
@@ -56,6 +57,9 @@ func (r *reader) settings(root value) (s Settings) {
 			}
 		}
 	}
+	if v, ok := f.get("keep"); ok {
+		s.Keep = r.keep(v)
+	}
 	for _, key := range []string{"ec2", "notify"} {
 		if p, ok := r.places[key]; ok {
 			k, _ := r.table.find(key)
@@ -78,6 +82,8 @@ func (s Settings) Marshal() []byte {
 			line = "bucket: " + quote(s.Bucket)
 		case k.Path == "limits" && s.Limits.Machines > 0:
 			line = fmt.Sprintf("limits: {machines: %d}", s.Limits.Machines)
+		case k.Path == "keep" && s.Keep != (dayfly.Keep{}):
+			line = "keep: {" + strings.Join(keepWords(s.Keep), ", ") + "}"
 		case k.Missing != "" || strings.Contains(k.Path, "."):
 			continue
 		default:
@@ -86,6 +92,18 @@ func (s Settings) Marshal() []byte {
 		b.WriteString("\n# " + strings.TrimSpace(k.Doc+" "+k.More) + "\n" + line + "\n")
 	}
 	return []byte(b.String())
+}
+
+func keepWords(k dayfly.Keep) (words []string) {
+	for _, part := range []struct {
+		key string
+		is  dayfly.Seconds
+	}{{"results", k.Results}, {"logs", k.Logs}, {"history", k.History}} {
+		if part.is != 0 {
+			words = append(words, part.key+": "+part.is.Words())
+		}
+	}
+	return words
 }
 
 // quote writes text between double quotes: JSON's are YAML's.

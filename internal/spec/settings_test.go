@@ -3,6 +3,7 @@ package spec_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -21,6 +22,7 @@ func TestSettings(t *testing.T) {
 		"comments":     {"# nothing yet\n", spec.Settings{}},
 		"installation": {"installation: home-3F2a\n", spec.Settings{Installation: "home-3F2a"}},
 		"bucket":       {"bucket: /srv/a b\n", spec.Settings{Bucket: "/srv/a b"}},
+		"keep":         {"keep: {results: 90d, logs: forever}\n", spec.Settings{Keep: dayfly.Keep{Results: dayfly.Seconds(90 * 24 * time.Hour), Logs: dayfly.Forever}}},
 		"limits":       {"limits: {machines: 20}\n", spec.Settings{Limits: dayfly.Limit{Machines: 20}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,6 +48,8 @@ func TestBadSettings(t *testing.T) {
 		"unserved ec2":       {"ec2: {regions: [eu-west-1]}\n", "dayfly.yaml:1:1: ec2: machines on ec2 are not part of this build"},
 		"unserved notify":    {"notify: {email: {host: mail}}\n", "dayfly.yaml:1:1: notify: notifications are not part of this build"},
 		"unserved and empty": {"ec2:\n", "dayfly.yaml:1:1: ec2 wants a mapping, found nothing"},
+		"keep too short":     {"keep: {logs: 59m}\n", `dayfly.yaml:1:14: keep.logs is 59m; it must be at least 1h`},
+		"keep of nothing":    {"keep: {log: 1d}\n", `dayfly.yaml:1:8: unknown field "log" in keep`},
 		"list":               {"- a\n", "dayfly.yaml:1:1: the file wants a mapping, found a list"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +78,9 @@ installation: "home"
 
 # What all jobs together may use.
 # limits: {machines: 20}
+
+# How long is kept what runs leave whose job says nothing of it.
+# keep: {results: 90d, logs: 30d, history: 365d}
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -83,11 +90,16 @@ installation: "home"
 // What is written is read back the same.
 func TestSettingsComeBack(t *testing.T) {
 	t.Parallel()
+	term := rapid.Custom(func(t *rapid.T) dayfly.Seconds {
+		seconds := rapid.Int64Range(3600, 36500*24*3600).Draw(t, "seconds")
+		return rapid.SampledFrom([]dayfly.Seconds{0, dayfly.Forever, dayfly.Seconds(seconds) * dayfly.Seconds(time.Second)}).Draw(t, "term")
+	})
 	rapid.Check(t, func(t *rapid.T) {
 		s := spec.Settings{
 			Installation: rapid.StringMatching(`([A-Za-z0-9][A-Za-z0-9-]{0,62})?`).Draw(t, "installation"),
 			Bucket:       rapid.StringMatching(`(/[ -~é日]{1,20})?`).Draw(t, "bucket"),
 			Limits:       dayfly.Limit{Machines: rapid.IntRange(0, 100_000).Draw(t, "machines")},
+			Keep:         dayfly.Keep{Results: term.Draw(t, "results"), Logs: term.Draw(t, "logs"), History: term.Draw(t, "history")},
 		}
 		if strings.Contains(s.Bucket, "://") {
 			t.Skip("an address")

@@ -17,7 +17,6 @@ const (
 	noNotify = "notifications are" + notHere
 	noBudget = "prices and budgets are" + notHere
 	noJitter = "jitter is" + notHere
-	noKeep   = "removing what is old is" + notHere
 	noStores = "secrets from AWS are" + notHere
 )
 
@@ -342,21 +341,29 @@ var jobKeys = table{
 		Doc: "How many machines the job may have at once.",
 	},
 	{
-		Path: "keep", Form: some(1, 0), Otherwise: "for ever", Example: "keep: {results: 90d, logs: 30d, history: 365d}",
-		Doc: "How long is kept what a run leaves.", Missing: noKeep,
+		Path: "keep", Form: some(1, 0), Otherwise: "what the settings say, else for ever", Example: "keep: {results: 90d, logs: 30d, history: 365d}",
+		Doc: "How long is kept what a run leaves, counted from its end.",
+		More: "Removed is what is older, within hours of its time, by `dayfly serve`. The last success of a job always stays, and so does what is in use. " +
+			"A removed job's runs are kept as it said last.",
 	},
 	{
-		Path: "keep.results", Form: length(time.Hour, maxKeep), Otherwise: "for ever", Example: "results: 90d",
-		Doc: "How long results are kept.", Missing: noKeep,
+		Path: "keep.results", Form: term(), Otherwise: "what the settings say, else for ever", Example: "results: 90d",
+		Doc: "How long results are kept.",
 	},
 	{
-		Path: "keep.logs", Form: length(time.Hour, maxKeep), Otherwise: "for ever", Example: "logs: 30d",
-		Doc: "How long logs are kept.", Missing: noKeep,
+		Path: "keep.logs", Form: term(), Otherwise: "what the settings say, else for ever", Example: "logs: 30d",
+		Doc: "How long logs are kept.",
 	},
 	{
-		Path: "keep.history", Form: length(time.Hour, maxKeep), Otherwise: "for ever", Example: "history: 365d",
-		Doc: "How long the records of runs are kept.", Missing: noKeep,
+		Path: "keep.history", Form: term(), Otherwise: "what the settings say, else for ever", Example: "history: 365d",
+		Doc:  "How long the records of runs are kept.",
+		More: "With the record goes all that is left of the run. Until then the record says what was removed, when, and by which rule.",
 	},
+}
+
+// term is how long something is kept.
+func term() Form {
+	return length(time.Hour, maxKeep).instead(choice("forever", "also where the settings say something else"))
 }
 
 func expression() Form {
@@ -403,6 +410,22 @@ var settingsKeys = table{
 	{
 		Path: "limits.machines", Form: number(1, maxMachines), Otherwise: "no limit", Example: "machines: 20",
 		Doc: "How many machines all jobs together may have at once.",
+	},
+	{
+		Path: "keep", Form: some(1, 0), Otherwise: "for ever", Example: "keep: {results: 90d, logs: 30d, history: 365d}",
+		Doc: "How long is kept what runs leave whose job says nothing of it.",
+	},
+	{
+		Path: "keep.results", Form: term(), Default: "forever", Example: "results: 90d",
+		Doc: "How long results are kept.",
+	},
+	{
+		Path: "keep.logs", Form: term(), Default: "forever", Example: "logs: 30d",
+		Doc: "How long logs are kept.",
+	},
+	{
+		Path: "keep.history", Form: term(), Default: "forever", Example: "history: 365d",
+		Doc: "How long the records of runs are kept, with all the rest.",
 	},
 	{Path: "ec2", Form: mapping(), Doc: "How machines on ec2 are made.", Missing: noEC2},
 	{Path: "notify", Form: mapping(), Doc: "How notifications are sent.", Missing: noNotify},
