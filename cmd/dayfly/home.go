@@ -300,7 +300,7 @@ func (h *home) Loop(ctx context.Context) (*reconcile.Reconciler, error) {
 	}
 	h.loop, err = reconcile.New(reconcile.Config{
 		Installation: h.settings.Installation, Store: s, Bucket: b, Providers: p,
-		Machines: h.settings.Limits.Machines, Now: h.now, Jitter: jitter, Secret: secrets(h.lookup), Log: h.log,
+		Machines: h.settings.Limits.Machines, Keep: h.settings.Keep, Now: h.now, Jitter: jitter, Secret: secrets(h.lookup), Log: h.log,
 	})
 	return h.loop, err
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/dayfly-io/dayfly/internal/reconcile"
 	"github.com/dayfly-io/dayfly/internal/schedule"
 	"github.com/dayfly-io/dayfly/internal/spec"
+	"github.com/dayfly-io/dayfly/internal/store"
 )
 
 // jobFile is a job file that was found, and what came of reading it.
@@ -294,8 +295,8 @@ func asInvalid(errs []error) error {
 	return nil
 }
 
-// pack puts the files of a job into the bucket and notes in the job which archive they are. The same
-// files are the same archive.
+// pack puts the files of a job into the bucket and notes in the job which archive they are, and stores
+// the job's version, so that the archive is not one that nobody needs. The same files are the same archive.
 func (h *home) pack(ctx context.Context, j jobFile) (dayfly.Job, error) {
 	job := j.file.Job
 	if len(job.Files) == 0 {
@@ -315,15 +316,35 @@ func (h *home) pack(ctx context.Context, j jobFile) (dayfly.Job, error) {
 		return job, fmt.Errorf("pack the files of job %s: %w", job.Name, err)
 	}
 	job.FilesSHA256 = sum.SHA256
-	b, err := h.Bucket()
-	if err != nil {
-		return job, err
-	}
-	_, err = b.Put(ctx, dayfly.FilesKey(sum.SHA256), spool, bucket.Condition{IfAbsent: true})
-	if err != nil && !errors.Is(err, bucket.ErrExists) {
+	if err := h.refer(ctx, job, spool); err != nil {
 		return job, fmt.Errorf("store the files of job %s: %w", job.Name, err)
 	}
 	return job, nil
+}
+
+// refer stores an archive and the version of the job that names it, and nobody removes the one before
+// the other is there.
+func (h *home) refer(ctx context.Context, job dayfly.Job, packed io.Reader) error {
+	s, err := h.Store(ctx)
+	if err != nil {
+		return err
+	}
+	b, err := h.Bucket()
+	if err != nil {
+		return err
+	}
+	if c, ok := s.(store.Collector); ok {
+		leave, err := c.Refer(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	_, err = b.Put(ctx, dayfly.FilesKey(job.FilesSHA256), packed, bucket.Condition{IfAbsent: true})
+	if err != nil && !errors.Is(err, bucket.ErrExists) {
+		return err
+	}
+	return s.PutVersion(ctx, job)
 }
 
 // byName sorts files by the name of their job; what could not be read comes first.

@@ -81,15 +81,19 @@ func newWorld(t *testing.T, seed uint64, start time.Time) *world {
 	return w
 }
 
-func (w *world) reconciler() *reconcile.Reconciler {
-	r, err := reconcile.New(reconcile.Config{
+func (w *world) reconciler(edit ...func(*reconcile.Config)) *reconcile.Reconciler {
+	c := reconcile.Config{
 		Installation: simInstallation, Store: w.store, Bucket: w.bucket, Parallel: 1, Machines: 40,
 		Providers: map[string]machine.Provider{"local": w.provider},
 		Now:       func() time.Time { return w.real.Add(w.skew) },
 		Jitter:    func(d time.Duration) time.Duration { return d },
 		Secret:    func(string) (string, error) { return "", errors.New("no secrets here") },
 		Log:       slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, e := range edit {
+		e(&c)
+	}
+	r, err := reconcile.New(c)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -216,8 +216,10 @@ func (p *pass) beforeEnd(ctx context.Context, run dayfly.Run) error {
 
 // A key ends in a blank so that none is the beginning of another.
 func successKey(job dayfly.JobName, shard dayfly.Shard) string {
-	return "success/" + string(job) + "/" + string(shard) + " "
+	return successPrefix(job) + string(shard) + " "
 }
+
+func successPrefix(job dayfly.JobName) string { return "success/" + string(job) + "/" }
 
 // lastSuccess is the slot of the job's latest run that succeeded; zero when there is none.
 func (p *pass) lastSuccess(ctx context.Context, job dayfly.JobName, shard dayfly.Shard) (time.Time, error) {

@@ -33,6 +33,8 @@
 //   - A run's machine is judged by a listing begun after the run's record was read, and every judgement is
 //     stored by compare-and-swap against that record. An orphan is judged the other way round: what might
 //     be ended is listed first, what would justify keeping it is read second.
+//   - What is old goes in small pieces, objects before the record says so, and never what is in use: what
+//     might be removed is listed first, what would justify keeping it is read second.
 //
 // The [Reaper] is apart: it reads nothing but tags, and ends what is past its deadline.
 package reconcile

@@ -164,8 +164,9 @@ func (r *Reconciler) Apply(ctx context.Context, job dayfly.Job, source string) (
 	if err := r.Store.PutVersion(ctx, job); err != nil {
 		return "", fmt.Errorf("store job %s: %w", job.Name, err)
 	}
-	version := job.Version()
-	return r.change(ctx, job.Name, func(rec *store.Job, now time.Time) Change {
+	version, was := job.Version(), ""
+	done, err := r.change(ctx, job.Name, func(rec *store.Job, now time.Time) Change {
+		was = rec.Version
 		done := judge(*rec, version, source, now)
 		switch done {
 		case Unchanged:
@@ -180,6 +181,13 @@ func (r *Reconciler) Apply(ctx context.Context, job dayfly.Job, source string) (
 		}
 		return done
 	})
+	if err != nil || was == "" || was == version {
+		return done, err
+	}
+	if before, err := r.Store.Version(ctx, was); err == nil && before.Keep == job.Keep {
+		return done, nil
+	}
+	return done, r.hurry(ctx)
 }
 
 // change edits a job's record by compare-and-swap after its due slots were covered.
@@ -250,7 +258,7 @@ func (p *pass) isDue(ctx context.Context, rec store.Job, now time.Time) (bool, e
 }
 
 // Remove takes a job away: it makes no slots any more, and its runs that have no machine yet are
-// cancelled. Runs under way go on to their end, and the history stays.
+// cancelled. Runs under way go on to their end, and the history stays, for as long as the job said last.
 func (r *Reconciler) Remove(ctx context.Context, name dayfly.JobName) error {
 	for {
 		rec, err := r.covered(ctx, name)
@@ -259,6 +267,9 @@ func (r *Reconciler) Remove(ctx context.Context, name dayfly.JobName) error {
 		}
 		if rec.Rev == 0 {
 			return &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("remove job %s: there is no such job", name), Hint: "dayfly ps --jobs lists the jobs"}
+		}
+		if err := r.leaveKeep(ctx, rec); err != nil {
+			return err
 		}
 		err = r.Store.DeleteJob(ctx, name, rec.Rev)
 		if errors.Is(err, store.ErrStale) {
@@ -280,6 +291,21 @@ func (r *Reconciler) Remove(ctx context.Context, name dayfly.JobName) error {
 		if err := Cancel(ctx, r.Store, run.ID, "its job was removed", r.Now()); err != nil && dayfly.ErrorCode(err) != dayfly.CodeRefused {
 			return err
 		}
+	}
+	return nil
+}
+
+// leaveKeep takes note of how long a job's runs are kept, before nothing says it any more.
+func (r *Reconciler) leaveKeep(ctx context.Context, rec store.Job) error {
+	job, err := r.Store.Version(ctx, rec.Version)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // it says nothing; that is no reason to keep the job
+	}
+	if err == nil {
+		err = writeNote(ctx, r.Store, lastKeepKey(rec.Name), job.Keep, time.Time{})
+	}
+	if err != nil {
+		return fmt.Errorf("note how long the runs of job %s are kept: %w", rec.Name, err)
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type Config struct {
 	Settle       map[string]time.Duration    // by provider: how long after a launch its lists may lag
 	Machines     int                         // at most so many machines at once; 0: no limit
 	Parallel     int                         // how many machines are acted on at once; 0: 8
+	Keep         dayfly.Keep                 // how long is kept what runs leave whose job says nothing of it
 	Now          func() time.Time
 	Jitter       func(time.Duration) time.Duration // takes a little off a wait or adds to it
 	Secret       func(reference string) (string, error)
@@ -76,6 +77,7 @@ type Summary struct {
 	Skipped  int       // slots recorded as skipped because their job was paused
 	Launched int       // attempts begun
 	Ended    int       // runs ended
+	Removed  int       // old results, logs, records and files removed
 	Active   int       // runs in the scope that are not ended
 }
 
@@ -102,7 +104,7 @@ type sighting struct {
 }
 
 // Pass makes one turn over the scope, in this order: ends and deadlines, collecting, due slots,
-// launches. It begins no new action after [ActFor] and is safe to repeat, to interrupt, and to make
+// launches, and then, where the scope makes slots, removal of what is old. It begins no new action after [ActFor] and is safe to repeat, to interrupt, and to make
 // from several processes at once. The error joins what went wrong with single records or locations;
 // everything else was done all the same.
 func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
@@ -130,6 +132,11 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 	if !s.Glance {
 		active, err = p.launchAll(ctx, active)
 		errs = append(errs, err)
+	}
+	if s.Slots && s.Run == "" && p.begins() {
+		if err := p.remove(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("remove what is old: %w", err))
+		}
 	}
 	for _, run := range active {
 		if run.State != dayfly.Ended {
