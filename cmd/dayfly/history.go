@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
@@ -137,6 +138,8 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, output str
 	}
 	if more {
 		a.say("There are older runs: --limit %d shows more, --limit 0 all.", limit*10)
+	} else if output == "table" || output == "wide" {
+		return a.sayGone(ctx, h, f.Job)
 	}
 	return nil
 }
@@ -147,6 +150,9 @@ func (h *home) knownOr(ctx context.Context, name dayfly.JobName) error {
 		return err
 	}
 	if ranges, err := h.store.Ranges(ctx, name, time.Time{}); err != nil || len(ranges) > 0 {
+		return err
+	}
+	if _, gone, err := reconcile.GoneOf(ctx, h.store, name, h.now()); gone || err != nil {
 		return err
 	}
 	_, err := h.job(ctx, string(name))
@@ -231,6 +237,7 @@ func (a *app) historyList() listing[pastRun] {
 			{head: "TRIGGER", wide: true, cell: func(p pastRun) string { return string(p.Trigger) }},
 			{head: "ATTEMPTS", wide: true, cell: ofRun(func(r dayfly.Run) string { return strconv.Itoa(len(r.Attempts)) })},
 			{head: "ENDED", wide: true, cell: ofRun(func(r dayfly.Run) string { return instant(r.EndedAt) })},
+			{head: "REMOVED", wide: true, cell: ofRun(removedParts)},
 			{head: "MACHINE", wide: true, cell: ofRun(func(r dayfly.Run) string {
 				if at := r.Attempt(); at != nil && !neverWas(*at) {
 					return string(at.Machine)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -65,6 +66,9 @@ func (a *app) showLogs(ctx context.Context, name string, follow, raw bool, attem
 		a.say("Run %s has no log: it is %s, and no machine was launched%s.", run.ID, stateText(run), because(run.Reason))
 		return nil
 	}
+	if err := logOf(run).gone(); err != nil {
+		return err
+	}
 	t := &tail{bucket: b, out: out, prefix: dayfly.AttemptPrefix(run.Job, run.ID, attempt)}
 	if err := errors.Join(t.poll(ctx), flush()); err != nil {
 		return err
@@ -72,6 +76,8 @@ func (a *app) showLogs(ctx context.Context, name string, follow, raw bool, attem
 	at := run.Attempts[attempt-1]
 	switch {
 	case t.whole:
+	case at.Report != nil && run.State == dayfly.Ended: // it was there, whole
+		return h.meanwhile(ctx, run.ID, logOf, fmt.Errorf("read the log of run %s: %s is missing from the bucket", run.ID, at.Report.Log.Key))
 	case neverWas(at):
 		a.say("Attempt %d of run %s has no log: no machine was launched%s.", attempt, run.ID, because(at.Reason))
 	case run.State != dayfly.Ended:

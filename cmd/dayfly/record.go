@@ -20,6 +20,10 @@ type runRecord struct {
 	Reason   string          `json:"reason"`
 	Attempts []attemptRecord `json:"attempts"`
 
+	// What was removed of the run since, when, and by which rule.
+	ResultsRemoved *dayfly.Removal `json:"results_removed,omitempty"`
+	LogsRemoved    *dayfly.Removal `json:"logs_removed,omitempty"`
+
 	// Of a range record, which stands for many slots: they lie from slot to this one.
 	To    *stamp `json:"to,omitempty"`
 	Count int    `json:"count,omitempty"`
@@ -79,6 +83,12 @@ func newRecord(r dayfly.Run) runRecord {
 	}
 	for _, a := range r.Attempts {
 		v.Attempts = append(v.Attempts, newAttempt(a))
+	}
+	if !r.ResultsRemoved.At.IsZero() {
+		v.ResultsRemoved = &r.ResultsRemoved
+	}
+	if !r.LogsRemoved.At.IsZero() {
+		v.LogsRemoved = &r.LogsRemoved
 	}
 	return v
 }

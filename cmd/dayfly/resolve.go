@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +87,9 @@ func (h *home) byPrefix(ctx context.Context, s store.Store, prefix string) (dayf
 	case 1:
 		return matches[0], nil
 	case 0:
+		if err := cmp.Or(h.recordGone(ctx, prefix), h.allGone(ctx, dayfly.JobName(prefix))); err != nil {
+			return dayfly.Run{}, err
+		}
 		if rec, err := s.Job(ctx, dayfly.JobName(prefix)); err == nil {
 			return dayfly.Run{}, notYet(rec, h.now())
 		}

@@ -3,12 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bucket"
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
@@ -52,6 +54,9 @@ func (a *app) results(ctx context.Context, name, to string, force bool, output s
 	if rep == nil {
 		return noResults(run)
 	}
+	if err := resultsOf(run).gone(); err != nil {
+		return err
+	}
 	results := slices.SortedFunc(slices.Values(rep.Results), func(x, y dayfly.Result) int { return cmp.Compare(x.Name, y.Name) })
 	if to == "" {
 		return resultList.show(a, output, allOf(results))
@@ -61,6 +66,9 @@ func (a *app) results(ctx context.Context, name, to string, force bool, output s
 		return err
 	}
 	n, err := copyOut(ctx, b, results, to, force)
+	if errors.Is(err, bucket.ErrNotFound) {
+		err = h.meanwhile(ctx, run.ID, resultsOf, err)
+	}
 	if err != nil {
 		return err
 	}

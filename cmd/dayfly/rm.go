@@ -15,7 +15,7 @@ func (a *app) rmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "rm JOB...", Short: "Removes jobs; their history stays",
 		Long: `Removes jobs: they make no slots any more, and runs that have no machine yet are cancelled. Runs under
-way go on to their end, and the history stays.`,
+way go on to their end, and the history stays, for as long as keep in the job said last.`,
 		Args: atLeastOne("the name of a job"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := a.open()

@@ -41,6 +41,8 @@ within minutes); HUP takes over everything at once, also what files: names. What
 that is wrong is said too, and its job stays as it was; ps --jobs shows it. A job whose file has vanished
 is paused.
 
+What is older than keep says, in the job or the settings, is removed in between, a little at a time.
+
 With --once it does what is due right now and ends, for a line in a crontab.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.once && f.listen != "" {
@@ -213,12 +215,15 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) (found, error) 
 	return f, nil
 }
 
+// removeFor is how long serve --once goes on where all that is left to do is to remove what is old.
+const removeFor = 30 * time.Second
+
 // serveOnce makes passes until nothing is due right now.
 func (a *app) serveOnce(ctx context.Context, h *home, loop *reconcile.Reconciler) error {
 	r := reconcile.Reaper{Installation: h.settings.Installation, Providers: loop.Providers, Now: a.now, Log: h.log}
 	_, reapErr := r.Reap(ctx)
 	var all reconcile.Summary
-	for {
+	for begun := a.now(); ; {
 		sum, err := loop.Pass(ctx, reconcile.Scope{Slots: true})
 		h.ringIf(sum)
 		all.Inserted, all.Missed, all.Skipped = all.Inserted+sum.Inserted, all.Missed+sum.Missed, all.Skipped+sum.Skipped
@@ -226,7 +231,8 @@ func (a *app) serveOnce(ctx context.Context, h *home, loop *reconcile.Reconciler
 		if err != nil {
 			return errors.Join(reapErr, err)
 		}
-		if sum.Inserted+sum.Missed+sum.Skipped+sum.Launched+sum.Ended == 0 {
+		all.Removed += sum.Removed
+		if sum.Inserted+sum.Missed+sum.Skipped+sum.Launched+sum.Ended == 0 && (sum.Removed == 0 || a.now().Sub(begun) > removeFor) {
 			break
 		}
 	}
@@ -242,6 +248,9 @@ func (a *app) serveOnce(ctx context.Context, h *home, loop *reconcile.Reconciler
 	}
 	a.say("%s made, %s, %s launched, %d ended; %s under way.", plural(all.Inserted, "run"), missed,
 		plural(all.Launched, "machine"), all.Ended, plural(all.Active, "run"))
+	if all.Removed > 0 {
+		a.say("Removed what is old, as keep says: %s.", plural(all.Removed, "item"))
+	}
 	return errors.Join(reapErr, sweepErr)
 }
 
