@@ -172,6 +172,9 @@ type Run struct {
 	Trigger Trigger   `json:"trigger"`
 	Of      RunID     `json:"of,omitempty"`
 
+	// Backfill is the wish that made the run, if its trigger is that.
+	Backfill BackfillID `json:"backfill,omitempty"`
+
 	// Params are the values of the job's parameters, defaults included. They never change.
 	Params map[string]string `json:"params,omitempty"`
 

@@ -280,6 +280,10 @@ func (r *Reconciler) Remove(ctx context.Context, name dayfly.JobName) error {
 		}
 		break
 	}
+	const why = "its job was removed"
+	if err := cancelBackfills(ctx, r.Store, name, why, r.Now()); err != nil {
+		return err
+	}
 	active, err := r.Store.ActiveRuns(ctx, store.Scope{Job: name})
 	if err != nil {
 		return fmt.Errorf("read active runs of job %s: %w", name, err)
@@ -288,7 +292,7 @@ func (r *Reconciler) Remove(ctx context.Context, name dayfly.JobName) error {
 		if run.State != dayfly.Due {
 			continue
 		}
-		if err := Cancel(ctx, r.Store, run.ID, "its job was removed", r.Now()); err != nil && dayfly.ErrorCode(err) != dayfly.CodeRefused {
+		if err := Cancel(ctx, r.Store, run.ID, why, r.Now()); err != nil && dayfly.ErrorCode(err) != dayfly.CodeRefused {
 			return err
 		}
 	}

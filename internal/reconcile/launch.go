@@ -160,7 +160,7 @@ func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run) (map[d
 // bound lets only so many launch that there are no more machines than the limit, the earliest slots first.
 func bound(verdicts map[dayfly.RunID]verdict, runs []dayfly.Run, limit int) {
 	room := limit - inFlight(runs)
-	for _, r := range slices.SortedFunc(slices.Values(runs), inOrder) {
+	for _, r := range slices.SortedFunc(slices.Values(runs), inTurn) {
 		if !verdicts[r.ID].launch {
 			continue
 		}
@@ -358,7 +358,7 @@ type verdict struct {
 
 // admit decides which of a job's due runs may launch, given all active runs of the job. It is pure.
 func admit(runs []dayfly.Run, policy func(version string) (dayfly.Job, error), now time.Time) (map[dayfly.RunID]verdict, error) {
-	runs = slices.SortedFunc(slices.Values(runs), inOrder)
+	runs = slices.SortedFunc(slices.Values(runs), inTurn)
 	machines := inFlight(runs)
 	atOnce := map[array]int{}          // of an array's shards, those that have or may have a machine
 	ahead := map[dayfly.Shard]*queue{} // of the shard, before the run in question
@@ -413,6 +413,16 @@ func inOrder(a, b dayfly.Run) int {
 	return cmp.Or(a.Slot.Compare(b.Slot), cmp.Compare(a.Job, b.Job), a.Shard.Compare(b.Shard), cmp.Compare(a.N, b.N))
 }
 
+// inTurn is the order in which runs are admitted. One of the past that nobody waits for to the minute stands
+// in no other's way.
+func inTurn(a, b dayfly.Run) int {
+	later := map[bool]int{true: 1}
+	return cmp.Or(cmp.Compare(later[fills(a) && !begun(a)], later[fills(b) && !begun(b)]), inOrder(a, b))
+}
+
+// fills tells whether a run is one of a backfill.
+func fills(r dayfly.Run) bool { return r.Trigger == dayfly.TriggerBackfill }
+
 // begun tells whether a run has asked for a machine at least once.
 func begun(r dayfly.Run) bool { return r.State != dayfly.Due || len(r.Attempts) > 0 }
 
@@ -458,6 +468,8 @@ func (q *queue) admit(job dayfly.Job, r dayfly.Run) verdict {
 	switch {
 	case late:
 		return verdict{wait: "caught-up runs come one after another"}
+	case fills(r):
+		return verdict{wait: "another run of the job is active"}
 	case o == dayfly.OverlapQueue && q.waiting >= dayfly.QueueLimit:
 		return verdict{skip: fmt.Sprintf("%d runs wait already", q.waiting)}
 	case o == dayfly.OverlapQueue:

@@ -63,6 +63,10 @@ type Scope struct {
 	Slots  bool      // make due slots into runs; only a scheduler does
 	Glance bool      // launch nothing: a command that only looks has nobody who stays
 	Own    bool      // whoever makes the pass asked for these runs: a secret that it cannot resolve refuses them
+
+	// Fill makes runs of the slots of this backfill, and leaves all other runs alone; Scope.Job is its job.
+	// Slots goes on with every backfill.
+	Fill dayfly.BackfillID
 }
 
 // answers tells whether it is this pass that says what a run is refused for. Another process may have
@@ -116,6 +120,9 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 	if !s.Slot.IsZero() {
 		active = slices.DeleteFunc(active, func(r dayfly.Run) bool { return !r.Slot.Equal(s.Slot) })
 	}
+	if s.Fill != "" {
+		active = slices.DeleteFunc(active, func(r dayfly.Run) bool { return r.Backfill != s.Fill })
+	}
 	for _, run := range active {
 		if len(run.Attempts) > 0 {
 			p.underway[arrayOf(run)] = true
@@ -128,6 +135,11 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 		made, err := p.due(ctx)
 		active = append(active, made...)
 		errs = append(errs, err, p.nextDue(ctx))
+	}
+	if s.Slots || s.Fill != "" {
+		made, err := p.backfills(ctx)
+		active = append(active, made...)
+		errs = append(errs, err)
 	}
 	if !s.Glance {
 		active, err = p.launchAll(ctx, active)
