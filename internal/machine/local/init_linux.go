@@ -48,6 +48,7 @@ type first struct {
 	way     way
 	grace   time.Duration
 	kill    func(sig unix.Signal) // signals all other processes of the sandbox
+	spare   sync.WaitGroup        // of threads that are made ready
 
 	mu     sync.Mutex
 	end    ending
@@ -126,6 +127,7 @@ func (f *first) obey(o order) error {
 	if err := f.arm(o.Deadline); err != nil {
 		return err
 	}
+	f.spare.Go(spareThreads) // meanwhile
 	notes, err := f.furnish(&o)
 	if err != nil {
 		return err
