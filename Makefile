@@ -30,7 +30,7 @@ man: build ## the manual pages, in dist/man
 	@bin/dayfly man dist/man
 
 docs: ## what is written by the program: cli.md, jobfile.md, the schema, what errors show
-	@$(GO) test ./cmd/dayfly ./internal/spec -run 'TestDocs|TestPublished|TestReference' -update -count=1
+	@$(GO) test ./cmd/dayfly ./internal/spec -run 'TestDocs|TestPublished|TestReference|TestErrorsAsShown' -update -count=1
 
 test: bin/tools/testsum ## run every test; RACED='' leaves out the race detector
 	@scripts/prepare

@@ -3,8 +3,12 @@ package main
 import (
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/dayfly-io/dayfly/internal/machine/local"
+	"github.com/dayfly-io/dayfly/internal/spec"
 )
 
 // A command that takes the name of something offers names: what stands in capitals in its use is such a word.
@@ -28,6 +32,31 @@ func TestCommandsOfferNames(t *testing.T) {
 		if out == ":4\n" || out == ":36\n" {
 			t.Errorf("%s offers nothing", cmd.CommandPath())
 		}
+	}
+}
+
+// What the reference says that a job finds is what it finds.
+func TestVariablesOfAJob(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	out, _ := c.want(0, "run", jobFileOf(t, "env", "run: env\n"))
+	var found, said []string
+	for line := range strings.Lines(out) {
+		if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, "DAYFLY_") && name != local.TokenVariable {
+			found = append(found, name)
+		}
+	}
+	for _, v := range spec.Variables() {
+		if strings.HasPrefix(v.Name, "DAYFLY_") {
+			said = append(said, v.Name)
+		} else if !strings.Contains("\n"+out, "\n"+v.Name+"=") {
+			t.Errorf("there is no %s", v.Name)
+		}
+	}
+	slices.Sort(found)
+	slices.Sort(said)
+	if !slices.Equal(found, said) {
+		t.Errorf("a job finds %v, and the reference has %v", found, said)
 	}
 }
 

@@ -188,6 +188,10 @@ func jobFilePage(date string) string {
 	for _, k := range spec.Keys() {
 		r.key(k)
 	}
+	r.section("ENVIRONMENT OF A JOB")
+	for _, v := range spec.Variables() {
+		r.item(v.Name, "", v.Doc+".")
+	}
 	r.section("SEE ALSO")
 	r.line(".BR dayfly (1),\n.BR dayfly\\-explain (1),\n.BR dayfly\\-validate (1),\n.BR dayfly\\-schema (1)")
 	return r.b.String()

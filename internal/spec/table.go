@@ -39,7 +39,7 @@ var jobKeys = table{
 		Doc:     "What the job is for, in a line or a few.",
 	},
 	{
-		Path: "schedule", Form: expression().instead(list(1, maxSchedules, expression().instead(mapping()))), Otherwise: "none: it runs when it is asked to",
+		Path: "schedule", Form: expression().instead(list(1, maxSchedules, expression().instead(mapping()))), Otherwise: "it runs when it is asked to",
 		Example: `schedule: "0 23 * * *"`,
 		Doc:     "When the job is due.",
 		More: "In a list each stands alone, or in a mapping with a zone, bounds and an anchor of its own. What several name at the same instant is one slot. " +
