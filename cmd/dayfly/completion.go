@@ -147,17 +147,23 @@ func described[T any](list []T, f func(T) (name, doc string)) []string {
 	return out
 }
 
+// manyJobs are too many for anybody to read what each is for.
+const manyJobs = 100
+
 // jobs are the names of jobs, with what they are for.
 func jobs(meant func(store.Job) bool) words {
-	return func(ctx context.Context, l *looked, _ string) []string {
+	return func(ctx context.Context, l *looked, typed string) []string {
 		recs, err := l.jobs(ctx)
 		if err != nil {
 			return nil
 		}
-		if meant != nil {
-			recs = slices.DeleteFunc(recs, func(rec store.Job) bool { return !meant(rec) })
-		}
+		recs = slices.DeleteFunc(recs, func(rec store.Job) bool {
+			return !strings.HasPrefix(string(rec.Name), typed) || meant != nil && !meant(rec)
+		})
 		return described(recs, func(rec store.Job) (string, string) {
+			if len(recs) > manyJobs {
+				return string(rec.Name), ""
+			}
 			job, err := l.store.Version(ctx, rec.Version)
 			if err != nil {
 				return string(rec.Name), ""
