@@ -108,10 +108,10 @@ func (p *pass) record(ctx context.Context, batch []planned) (made []dayfly.Run, 
 	if err != nil {
 		return made, 0, err
 	}
-	var errs []error
-	for _, pl := range batch {
-		moved, err := p.move(ctx, pl)
-		if errs = append(errs, err); moved {
+	moved, errs := make([]bool, len(batch)), make([]error, len(batch))
+	p.together(len(batch), func(i int) { moved[i], errs[i] = p.move(ctx, batch[i]) })
+	for _, m := range moved {
+		if m {
 			advanced++
 		}
 	}

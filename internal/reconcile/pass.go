@@ -260,25 +260,32 @@ func (r *Reconciler) sight(ctx context.Context, prov machine.Provider) (sighting
 func (p *pass) each(runs []dayfly.Run, f func(dayfly.Run) (dayfly.Run, error)) ([]dayfly.Run, error) {
 	out := make([]dayfly.Run, len(runs))
 	errs := make([]error, len(runs))
+	p.together(len(runs), func(i int) {
+		out[i], errs[i] = f(runs[i])
+		if errs[i] != nil {
+			errs[i] = fmt.Errorf("run %s: %w", runs[i].ID, errs[i])
+			p.soon(p.now().Add(Look))
+		}
+	})
+	return out, errors.Join(errs...)
+}
+
+// together calls f for 0 to n-1, a bounded number at once.
+func (p *pass) together(n int, f func(i int)) {
 	var wg sync.WaitGroup
 	next := make(chan int)
-	for range min(p.Parallel, len(runs)) {
+	for range min(p.Parallel, n) {
 		wg.Go(func() {
 			for i := range next {
-				out[i], errs[i] = f(runs[i])
-				if errs[i] != nil {
-					errs[i] = fmt.Errorf("run %s: %w", runs[i].ID, errs[i])
-					p.soon(p.now().Add(Look))
-				}
+				f(i)
 			}
 		})
 	}
-	for i := range runs {
+	for i := range n {
 		next <- i
 	}
 	close(next)
 	wg.Wait()
-	return out, errors.Join(errs...)
 }
 
 // advanceAll takes every run as far as it goes without a new launch.
