@@ -157,7 +157,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.validateCommand(), a.importCommand(), a.nextCommand(), a.planCommand(), a.applyCommand(), a.pauseCommand(), a.resumeCommand(), a.rmCommand(), a.runCommand(), a.psCommand(), a.watchCommand(),
 		a.logsCommand(), a.resultsCommand(), a.cancelCommand(), a.retryCommand(), a.historyCommand(),
-		a.machinesCommand(), a.sweepCommand(), a.serveCommand(), a.agentCommand(), a.versionCommand(),
+		a.machinesCommand(), a.sweepCommand(), a.doctorCommand(), a.serveCommand(), a.agentCommand(), a.versionCommand(),
 		a.explainCommand(), a.schemaCommand(), a.completionCommand(), a.manCommand(), exitCodesTopic(),
 	)
 	a.helps(root)

@@ -81,6 +81,7 @@ func (a *app) completes(root *cobra.Command) {
 		"explain": one(func(context.Context, *looked, string) []string {
 			return described(spec.Keys(), func(k spec.Key) (string, string) { return strings.ReplaceAll(k.Path, "[]", ""), k.Doc })
 		}),
+		"doctor":     fixed(checkNames()),
 		"completion": fixed(shells), "crontab": nil, // nil: any file
 	}
 	flags := map[string]cobra.CompletionFunc{

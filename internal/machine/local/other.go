@@ -42,3 +42,24 @@ func Supervise(context.Context, SuperviseConfig, func(ctx context.Context, w Wor
 
 // Init refuses, as New does.
 func Init([]string) int { return 2 }
+
+// Trial is what came of trying one way to a rung.
+type Trial struct {
+	Isolation dayfly.Isolation
+	Way       string
+	Err       error
+	Hint      string
+}
+
+// TryRungs has nothing to try.
+func (*Provider) TryRungs(context.Context) []Trial { return nil }
+
+// Limit is what came of trying to limit one thing.
+type Limit struct {
+	What    string
+	Version int
+	Err     error
+}
+
+// TryLimits has nothing to try.
+func TryLimits(context.Context) []Limit { return nil }

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package main
+
+func clockSynced() (synced, known bool) { return false, false }
+
+func fileSystemAt(string) string { return "" }
+
+func leftMounts(string) []string { return nil }
+
+func ownTasks() int { return 0 }
