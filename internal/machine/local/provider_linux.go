@@ -305,8 +305,14 @@ func (p *Provider) see(ctx context.Context, f folder) (dayfly.Machine, error) {
 	}
 	m, err := f.machineOf()
 	m.State, m.Reason = s.state, s.reason
+	if m.State == dayfly.MachineRunning && m.Phase == "" {
+		m.Phase = firstPhase // its agent has not yet said so
+	}
 	return m, err
 }
+
+// firstPhase is what every agent begins with.
+const firstPhase = "prepare"
 
 // Terminate forbids every later start of the machine, kills what there is of it, and waits a little
 // to see it gone and remove what it left.
