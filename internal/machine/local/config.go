@@ -58,7 +58,8 @@ type Work struct {
 	// Sandbox is where the job runs.
 	Sandbox machine.Sandbox
 	// Dir is a scratch directory on the host, removed at the end. Dir/work and Dir/results exist;
-	// they are what Command.Work and Command.Results should name.
+	// they are what Command.Work and Command.Results should name. The path leads there in this
+	// process alone, also when the data directory is moved meanwhile.
 	Dir string
 	// InsideWork and InsideResults are the paths at which the job finds these two.
 	InsideWork, InsideResults string

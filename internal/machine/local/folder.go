@@ -259,6 +259,16 @@ func (s *status) setNow(change func(*statusFile)) {
 	}
 }
 
+// move says where the folder is now.
+func (s *status) move(to folder) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dir = to
+}
+
 // machineOf is what the folder says of a machine, its state apart.
 func (f folder) machineOf() (dayfly.Machine, error) {
 	m := dayfly.Machine{ID: idOf(f.token()), Provider: string(Location)}

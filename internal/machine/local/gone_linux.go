@@ -47,6 +47,14 @@ func (f folder) look() (sight, error) {
 	reason := f.closedReason()
 	if !closed {
 		reason = "its supervisor vanished"
+		st, _, err := f.records()
+		before, berr := st.before()
+		if err := errors.Join(err, berr); err != nil {
+			return sight{}, err
+		}
+		if before {
+			reason = "the host was started anew, or it ran on another host"
+		}
 	}
 	return sight{state: dayfly.MachineTerminated, reason: reason}, nil
 }
@@ -57,12 +65,8 @@ func (f folder) remains() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	boot, err := bootID()
-	if err != nil {
-		return "", err
-	}
-	if st.Supervisor.Boot != "" && st.Supervisor.Boot != boot {
-		return "", nil // whatever it was, it ended with that boot
+	if before, err := st.before(); before || err != nil {
+		return "", err // whatever it was, it ended with that boot
 	}
 	if st.Supervisor.PID != 0 {
 		if rest, err := f.initRemains(in); rest != "" || err != nil {
@@ -99,6 +103,12 @@ func (f folder) mayCarry(in *initFile) (bool, error) {
 	}
 	emptied, err := f.has(fileEmptied)
 	return !emptied, err
+}
+
+// before tells whether the machine was started before this boot of this host.
+func (st startedFile) before() (bool, error) {
+	boot, err := bootID()
+	return st.Supervisor.Boot != "" && st.Supervisor.Boot != boot, err
 }
 
 // initRemains judges PID 1 by its record. Without one there may be a process that was never recorded.

@@ -105,7 +105,7 @@ func (s *sandbox) begin(c *child, cmd machine.Command) (notes []string, err erro
 	}
 	spec := s.launch.Spec
 	o := order{
-		Way: s.launch.Way, Box: s.dir.path(dirBox), Hidden: s.launch.Hidden, Work: cmd.Work, Results: cmd.Results,
+		Way: s.launch.Way, Box: s.dir.path(dirBox), Hidden: s.launch.Hidden, Work: named(cmd.Work), Results: named(cmd.Results),
 		Root: os.Geteuid() == 0, Home: home(),
 		Script: cmd.Script, Env: cmd.Env, Grace: spec.Task.Grace.Duration(), Deadline: spec.Tags.Deadline, OwnNetwork: s.ownNetwork(),
 	}

@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -218,9 +220,38 @@ func (s *supervisor) bound(cancel context.CancelFunc) error {
 	return nil
 }
 
+// at is where the machine's folder is now: the data directory may have been moved, with its machines going on.
+func (s *supervisor) at() folder {
+	path, err := os.Readlink(descriptor(s.lock))
+	if dir := folder(filepath.Dir(path)); err == nil && dir.path(fileLock) == path && dir.token() == s.dir.token() {
+		return dir
+	}
+	return s.dir // it was removed, and the name is not one any more
+}
+
+// descriptor is a path that leads to an open file in this process, whatever became of its name.
+func descriptor(f *os.File) string { return descriptors + strconv.Itoa(int(f.Fd())) }
+
+const descriptors = "/proc/self/fd/"
+
+// named gives a path below a descriptor in the form in which other processes know it.
+func named(path string) string {
+	rest, ok := strings.CutPrefix(path, descriptors)
+	if !ok {
+		return path
+	}
+	fd, below, _ := strings.Cut(rest, "/")
+	dir, err := os.Readlink(descriptors + fd)
+	if err != nil {
+		return path
+	}
+	return filepath.Join(dir, below)
+}
+
 // guardHome ends the machine when its folder was removed under it, with the whole data directory perhaps:
-// nobody could find it then, and it would go on to its deadline.
+// nobody could find it then, and it would go on to its deadline. One that was moved is found at its new place.
 func (s *supervisor) guardHome(ctx context.Context, cancel context.CancelFunc) {
+	was := s.dir
 	tick := time.NewTicker(lookHome)
 	defer tick.Stop()
 	for {
@@ -236,36 +267,48 @@ func (s *supervisor) guardHome(ctx context.Context, cancel context.CancelFunc) {
 			cancel()
 			return
 		}
+		if now := s.at(); now != was {
+			s.log.Info("the machine's folder was moved", "token", s.dir.token(), "to", now)
+			s.sandbox.status.move(now)
+			was = now
+		}
 	}
 }
 
 // work hands the machine to the agent.
 func (s *supervisor) work(ctx context.Context, work func(context.Context, Work) error) error {
 	scratch := s.dir.path(dirScratch)
-	w := Work{
-		Spec: s.launch.Spec, Secrets: s.secrets, Sandbox: s.sandbox, Dir: scratch, Cancel: s.cancel,
-		InsideWork: insideWork, InsideResults: insideResults, status: s.sandbox.status,
-	}
 	for _, d := range []string{"work", "results"} {
 		if err := os.MkdirAll(filepath.Join(scratch, d), 0o755); err != nil {
 			return fmt.Errorf("make the scratch directory: %w", err)
 		}
 	}
+	held, err := os.Open(scratch)
+	if err != nil {
+		return fmt.Errorf("open the scratch directory: %w", err)
+	}
+	defer held.Close()
+	w := Work{
+		Spec: s.launch.Spec, Secrets: s.secrets, Sandbox: s.sandbox, Dir: descriptor(held), Cancel: s.cancel,
+		InsideWork: insideWork, InsideResults: insideResults, status: s.sandbox.status,
+	}
 	if s.launch.Way == wayGroup {
 		w.InsideWork, w.InsideResults = filepath.Join(scratch, "work"), filepath.Join(scratch, "results")
 	}
-	err := work(ctx, w)
+	err = work(ctx, w)
 	w.SetPhase("done")
 	return err
 }
 
 // leave ends and removes everything, and only then says that it is over.
 func (s *supervisor) leave(ctx context.Context) error {
-	err := errors.Join(s.sandbox.destroy(ctx), s.dir.clean(ctx, s.program))
+	dir := s.at()
+	s.sandbox.status.move(dir)
+	err := errors.Join(s.sandbox.destroy(ctx), dir.clean(ctx, s.program))
 	if err != nil {
 		s.log.Error("something of the machine is left", "token", s.dir.token(), "error", err)
 	}
-	cerr := s.dir.markClosed("it ended by itself")
+	cerr := dir.markClosed("it ended by itself")
 	if errors.Is(cerr, fs.ErrNotExist) {
 		cerr = nil // a Forget could not have, but somebody removed the folder
 	}
