@@ -26,6 +26,7 @@ type app struct {
 	errTTY bool
 	colour bool
 	now    func() time.Time
+	hostID func() string // tells hosts apart
 
 	data string // --data
 	what string // the command, such as "dayfly run"
@@ -33,7 +34,7 @@ type app struct {
 }
 
 func newApp(env []string, stdin io.Reader, stdout, stderr io.Writer) *app {
-	a := &app{env: env, in: stdin, out: stdout, err: stderr, now: time.Now}
+	a := &app{env: env, in: stdin, out: stdout, err: stderr, now: time.Now, hostID: hostID}
 	a.outTTY, a.errTTY = isTerminal(stdout), isTerminal(stderr)
 	a.colour = a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
 	return a

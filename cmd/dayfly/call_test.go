@@ -16,6 +16,7 @@ type call struct {
 	env  []string
 	now  func() time.Time
 	ctx  context.Context
+	host string // what tells this host from others
 }
 
 func newCall(t *testing.T) *call {
@@ -33,7 +34,7 @@ func (c *call) run(args ...string) (code int, stdout, stderr string) {
 
 func (c *call) to(stdout, stderr io.Writer, args ...string) int {
 	a := newApp(c.env, strings.NewReader(""), stdout, stderr)
-	a.now = c.now
+	a.now, a.hostID = c.now, func() string { return c.host }
 	return a.execute(c.ctx, args)
 }
 

@@ -260,6 +260,9 @@ func (h *home) bucketDir() string {
 // Bucket opens logs, results and archives.
 func (h *home) Bucket() (*dir.Bucket, error) {
 	if h.bucket == nil {
+		if err := h.bucketGone(); err != nil {
+			return nil, err
+		}
 		b, err := dir.Open(h.bucketDir())
 		if err != nil {
 			return nil, misplaced(fmt.Errorf("open the bucket: %w", err), "")
@@ -267,6 +270,26 @@ func (h *home) Bucket() (*dir.Bucket, error) {
 		h.bucket = b
 	}
 	return h.bucket, nil
+}
+
+// bucketGone is the error of a bucket that the settings name and that is not there although the records
+// speak of what lies in it: its disk is not mounted, or stayed on another host. An empty one is not made then.
+func (h *home) bucketGone() error {
+	if h.settings.Bucket == "" || h.store == nil {
+		return nil
+	}
+	if _, err := os.Stat(h.bucketDir()); !errors.Is(err, fs.ErrNotExist) {
+		return nil // opening it says what is wrong, if anything is
+	}
+	names, err := h.store.Recorded(context.Background(), "", 1)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	return &dayfly.Error{
+		Code:    dayfly.CodeInternal,
+		Message: fmt.Sprintf("the bucket %s is not there, and logs and results of earlier runs should be in it", h.bucketDir()),
+		Hint:    "mount or copy it there, or change bucket: in " + h.path(settingsFile) + "; mkdir " + h.bucketDir() + " begins with an empty one",
+	}
 }
 
 // Providers opens where machines come from. Each call gives fresh ones, which share nothing.

@@ -24,7 +24,7 @@ import (
 // serveFlags are the flags of serve.
 type serveFlags struct {
 	jobs, listen string
-	once         bool
+	once, moved  bool
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -53,6 +53,7 @@ With --once it does what is due right now and ends, for a line in a crontab.`,
 	}
 	cmd.Flags().StringVar(&f.jobs, "jobs", "", "apply the job files in this `DIR`ectory, and keep to what they say")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "answer /healthz on this `ADDR`ess, such as 127.0.0.1:7433; port 0 takes a free one (default: none)")
+	cmd.Flags().BoolVar(&f.moved, "moved", false, "say that the host that served this data directory before serves it no more")
 	cmd.Flags().BoolVar(&f.once, "once", false, "do what is due right now, and end")
 	return cmd
 }
@@ -75,6 +76,16 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
+	release, err := daemon.Alone(h.settings.Installation, h.dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	leave, err := a.claim(ctx, h, f.moved)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	var jobs *jobsDir
 	if f.jobs != "" {
 		if jobs, err = a.newJobsDir(h, f.jobs); err != nil {
