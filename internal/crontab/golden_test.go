@@ -135,3 +135,30 @@ func TestErrors(t *testing.T) {
 		golden(t, path, b.String())
 	})
 }
+
+// TestPageShowsTheTruth compares the job file on the page with what comes out.
+func TestPageShowsTheTruth(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/import.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := func(lang string) string {
+		_, rest, _ := strings.Cut(string(page), "```"+lang+"\n")
+		text, _, found := strings.Cut(rest, "```\n")
+		if !found {
+			t.Fatalf("the page has no %s", lang)
+		}
+		return text
+	}
+	res, err := crontab.Import(
+		crontab.Options{As: "alice", Zone: "Europe/Tallinn", Home: homes, Now: theNow},
+		crontab.File{Name: "crontab", User: "alice", Data: []byte(part("crontab"))},
+	)
+	if err != nil || len(res.Jobs) != 1 {
+		t.Fatalf("%d jobs, %v", len(res.Jobs), err)
+	}
+	if d := cmp.Diff(part("yaml"), string(res.Jobs[0].Text)); d != "" {
+		t.Error(d)
+	}
+}

@@ -135,7 +135,7 @@ func value(text, indent string) string {
 }
 
 var (
-	bareYAML = pattern(`^[A-Za-z/][A-Za-z0-9/._+@=-]*(:[A-Za-z0-9/._+@=-]+)*$`)
+	bareYAML = pattern(`^[A-Za-z/][A-Za-z0-9/._+@=,();-]*([ :][A-Za-z0-9/._+@=,();-]+)*$`)
 	special  = pattern(`^(?i)(true|false|null|y|n|yes|no|on|off)$`)
 )
 
