@@ -46,8 +46,8 @@ func (f *attachFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// attach records a request and stays with the run that it makes.
-func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(context.Context) (dayfly.Run, error), job dayfly.JobName) error {
+// attach records a request and stays with the run that it makes, or with all of them.
+func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(context.Context) ([]dayfly.Run, error), job dayfly.JobName) error {
 	w, err := a.newWatch(h)
 	if err != nil {
 		return err
@@ -60,11 +60,15 @@ func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(c
 	if err != nil {
 		return err
 	}
-	run, err := request(context.WithoutCancel(ctx)) // recorded or not: nobody shall wonder
+	runs, err := request(context.WithoutCancel(ctx)) // recorded or not: nobody shall wonder
 	if err != nil {
 		return err
 	}
 	h.ring()
+	if len(runs) != 1 {
+		return a.attachMany(ctx, h, w, f, runs)
+	}
+	run := runs[0]
 	w.id, w.own = run.ID, true
 	w.view = &checklist{w: a.err, tty: a.errTTY, marks: a.marks(), now: a.now, since: a.now()}
 	if a.errTTY {

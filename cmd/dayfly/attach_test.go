@@ -50,9 +50,9 @@ func TestInterruptBeforeTheRequestRequestsNothing(t *testing.T) {
 			if c.at == "" {
 				cancel()
 			}
-			err := a.attach(ctx, h, attachFlags{}, func(context.Context) (dayfly.Run, error) {
+			err := a.attach(ctx, h, attachFlags{}, func(context.Context) ([]dayfly.Run, error) {
 				t.Error("a run was requested")
-				return dayfly.Run{}, errors.New("requested")
+				return nil, errors.New("requested")
 			}, job.Name)
 			printError(messages, err)
 			if exitCode(err) != exitInterrupted || !strings.HasSuffix(messages.String(), "error: interrupted; nothing was requested\n") {

@@ -20,6 +20,7 @@ import (
 type historyFlags struct {
 	limit               int
 	job, since, outcome string
+	shards              bool
 }
 
 // tableLimit is how many lines a table has where nobody says.
@@ -33,7 +34,9 @@ func (a *app) historyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "history", Short: "Lists runs, the newest slot first", Args: none,
 		Long: `Lists runs, the newest slot first, ended or not. More than 16 slots in a row that were not launched are
-one line: in JSON its slot is the first of them, and it has "to" and "count" as well.`,
+one line: in JSON its slot is the first of them, and it has "to" and "count" as well. In a table the
+shards of an array's slot are one line too; --shards shows them one by one.`,
+		Example: "  dayfly history --job backup --outcome failed --since 7d\n  dayfly history --job frames --shards",
 	}
 	var output *string
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -45,10 +48,11 @@ one line: in JSON its slot is the first of them, and it has "to" and "count" as 
 		if table && !cmd.Flags().Changed("limit") {
 			f.limit = tableLimit
 		}
-		return a.history(cmd.Context(), filter, f.limit, *output)
+		return a.history(cmd.Context(), filter, f.limit, table && !f.shards, *output)
 	}
 	output = outputFlag(cmd)
 	cmd.Flags().IntVar(&f.limit, "limit", 0, fmt.Sprintf("at most `N` lines; 0 is all (default: %d in a table, else all)", tableLimit))
+	cmd.Flags().BoolVar(&f.shards, "shards", false, "in a table, a line for each shard of an array")
 	cmd.Flags().StringVar(&f.job, "job", "", "only runs of this `JOB`")
 	cmd.Flags().StringVar(&f.since, "since", "", "only slots at or after this `TIME`: RFC 3339, or how long ago, such as 24h or 7d")
 	cmd.Flags().StringVar(&f.outcome, "outcome", "", "only runs that ended so: `OUTCOME` is "+strings.Join(outcomes, ", "))
@@ -99,7 +103,7 @@ func ago(text string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
-func (a *app) history(ctx context.Context, f store.Filter, limit int, output string) error {
+func (a *app) history(ctx context.Context, f store.Filter, limit int, together bool, output string) error {
 	h, err := a.open()
 	if err != nil {
 		return err
@@ -121,8 +125,12 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, output str
 		return err
 	}
 	shown, more := 0, false
+	past := merged(s.History(ctx, f), ranges)
+	if together {
+		past = bySlot(past)
+	}
 	rows := func(yield func(pastRun, error) bool) {
-		for row, err := range merged(s.History(ctx, f), ranges) {
+		for row, err := range past {
 			if limit > 0 && shown == limit {
 				more = true
 				return
@@ -162,7 +170,8 @@ func (h *home) knownOr(ctx context.Context, name dayfly.JobName) error {
 // pastRun is a run or a range record of the history.
 type pastRun struct {
 	runRecord
-	run *dayfly.Run // nil: a range
+	run    *dayfly.Run  // nil: a range
+	shards []dayfly.Run // several of an array's slot in one line; run is the first of them
 }
 
 // rangesOf are the range records that the filter selects, the newest first.
@@ -185,7 +194,7 @@ func merged(runs iter.Seq2[dayfly.Run, error], ranges []dayfly.Range) iter.Seq2[
 					return
 				}
 			}
-			if !yield(pastRun{newRecord(r), &r}, err) {
+			if !yield(pastRun{runRecord: newRecord(r), run: &r}, err) {
 				return
 			}
 		}
@@ -197,10 +206,114 @@ func merged(runs iter.Seq2[dayfly.Run, error], ranges []dayfly.Range) iter.Seq2[
 	}
 }
 
+// bySlot puts the shards of an array's slot that were run for the same reason into one line.
+func bySlot(rows iter.Seq2[pastRun, error]) iter.Seq2[pastRun, error] {
+	return func(yield func(pastRun, error) bool) {
+		var slot []dayfly.Run // of one array, as they come: n of several requests among one another
+		flush := func() bool {
+			lines := together(slot)
+			slot = nil
+			for _, line := range lines {
+				if !yield(line, nil) {
+					return false
+				}
+			}
+			return true
+		}
+		for row, err := range rows {
+			shard := err == nil && row.run != nil && isShard(*row.run)
+			if len(slot) > 0 && (!shard || groupID(slot[0]) != groupID(*row.run)) && !flush() {
+				return
+			}
+			if shard {
+				slot = append(slot, *row.run)
+			} else if !yield(row, err) {
+				return
+			}
+		}
+		flush()
+	}
+}
+
+// together makes a line of the runs of one slot that have the same trigger; those that stand alone stay.
+func together(slot []dayfly.Run) (lines []pastRun) {
+	for _, r := range slot {
+		i := slices.IndexFunc(lines, func(l pastRun) bool { return l.Trigger == r.Trigger })
+		if i < 0 {
+			lines = append(lines, pastRun{runRecord: newRecord(r), run: &r})
+			i = len(lines) - 1
+		}
+		lines[i].shards = append(lines[i].shards, r)
+	}
+	for i := range lines {
+		slices.SortFunc(lines[i].shards, func(a, b dayfly.Run) int { return a.Shard.Compare(b.Shard) })
+		if len(lines[i].shards) == 1 {
+			lines[i].shards = nil
+		}
+	}
+	return lines
+}
+
+// tookTogether is how long an array took from its first launch to its last end; nothing before that.
+func tookTogether(shards []dayfly.Run) string {
+	var from, to time.Time
+	for _, r := range shards {
+		if r.EndedAt.IsZero() {
+			return ""
+		}
+		if lastLaunched(r) == 0 {
+			continue
+		}
+		if from.IsZero() || began(r).Before(from) {
+			from = began(r)
+		}
+		if over(r).After(to) {
+			to = over(r)
+		}
+	}
+	if from.IsZero() {
+		return ""
+	}
+	return took(to.Sub(from))
+}
+
+// fewShards is how many shards a line names.
+const fewShards = 5
+
+// badShards names those that ended and did not succeed, and says why where it is the same of all.
+func badShards(shards []dayfly.Run) string {
+	var bad []string
+	var reason string
+	reasons := map[string]bool{}
+	for _, r := range shards {
+		if r.State == dayfly.Ended && r.Outcome != dayfly.Succeeded {
+			bad = append(bad, string(r.Shard))
+			reason, reasons[r.Reason] = r.Reason, true
+		}
+	}
+	if len(bad) == 0 {
+		return ""
+	}
+	text := "shard " + bad[0]
+	if len(bad) > 1 {
+		text = "shards " + strings.Join(bad[:min(len(bad), fewShards)], ", ")
+	}
+	if more := len(bad) - fewShards; more > 0 {
+		text += fmt.Sprintf(" and %s more", number(more))
+	}
+	switch {
+	case len(reasons) > 1:
+		return text
+	case len(bad) == len(shards):
+		return reason
+	}
+	return text + ": " + reason
+}
+
 func (a *app) historyList() listing[pastRun] {
 	ofRun := func(f func(dayfly.Run) string) func(pastRun) string {
 		return func(p pastRun) string {
-			if p.run == nil {
+			if p.run == nil || len(p.shards) > 0 {
 				return ""
 			}
 			return f(*p.run)
@@ -209,31 +322,47 @@ func (a *app) historyList() listing[pastRun] {
 	return listing[pastRun]{
 		columns: []column[pastRun]{
 			{head: "RUN", cell: func(p pastRun) string {
-				if p.run == nil {
+				switch {
+				case p.run == nil && p.Shards > 0:
+					return fmt.Sprintf("%s: %s of %s %s, %s to %s", p.Job, plural(p.Count, "slot"), plural(p.Shards, "shard"), p.Outcome, instant(time.Time(p.Slot)), instant(time.Time(*p.To)))
+				case p.run == nil:
 					return fmt.Sprintf("%s: %s %s, %s to %s", p.Job, plural(p.Count, "slot"), p.Outcome, instant(time.Time(p.Slot)), instant(time.Time(*p.To)))
+				case len(p.shards) > 0:
+					return fmt.Sprintf("%s: %s", groupID(*p.run), plural(len(p.shards), "shard"))
 				}
 				return string(p.ID)
 			}},
 			{head: "OUTCOME", cell: func(p pastRun) string {
-				if p.run == nil {
+				switch {
+				case p.run == nil:
 					return spoken(string(p.Outcome))
+				case len(p.shards) > 0:
+					return countsOf(p.shards)
 				}
 				return stateText(*p.run)
 			}},
 			{head: "SLOT", cell: func(p pastRun) string { return when(time.Time(p.Slot), a.now()) }},
-			{head: "TOOK", cell: ofRun(func(r dayfly.Run) string {
-				if r.EndedAt.IsZero() || lastLaunched(r) == 0 {
+			{head: "TOOK", cell: func(p pastRun) string {
+				switch {
+				case len(p.shards) > 0:
+					return tookTogether(p.shards)
+				case p.run == nil || p.run.EndedAt.IsZero() || lastLaunched(*p.run) == 0:
 					return ""
 				}
-				return took(over(r).Sub(began(r)))
-			})},
+				return took(over(*p.run).Sub(began(*p.run)))
+			}},
 			{head: "EXIT", cell: ofRun(func(r dayfly.Run) string {
 				if at := r.Attempt(); at != nil && at.ExitCode != nil {
 					return strconv.Itoa(*at.ExitCode)
 				}
 				return ""
 			})},
-			{head: "REASON", cell: func(p pastRun) string { return p.Reason }},
+			{head: "REASON", cell: func(p pastRun) string {
+				if len(p.shards) > 0 {
+					return badShards(p.shards)
+				}
+				return p.Reason
+			}},
 			{head: "TRIGGER", wide: true, cell: func(p pastRun) string { return string(p.Trigger) }},
 			{head: "ATTEMPTS", wide: true, cell: ofRun(func(r dayfly.Run) string { return strconv.Itoa(len(r.Attempts)) })},
 			{head: "ENDED", wide: true, cell: ofRun(func(r dayfly.Run) string { return instant(r.EndedAt) })},
@@ -244,6 +373,7 @@ func (a *app) historyList() listing[pastRun] {
 				}
 				return ""
 			})},
+			{head: "PARAMS", wide: true, cell: func(p pastRun) string { return paramsText(p.Params) }},
 		},
 		name:  func(p pastRun) string { return string(p.ID) },
 		empty: "No run is known.",

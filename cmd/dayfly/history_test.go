@@ -54,7 +54,7 @@ func TestHistoryHasTheseNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := slices.Sorted(maps.Keys(run))
-	want := []string{"attempts", "id", "job", "n", "outcome", "reason", "shard", "slot", "state", "trigger"}
+	want := []string{"attempts", "id", "job", "n", "outcome", "params", "reason", "shard", "slot", "state", "trigger"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Error(d)
 	}
@@ -82,7 +82,7 @@ func TestHistoryShowsRanges(t *testing.T) {
 		t.Errorf("%s", stdout)
 	}
 	stdout, _ = c.want(0, "history", "-o", "jsonl", "--outcome", "missed")
-	want := `{"id":"","job":"a","slot":"2025-11-22T23:00:00Z","shard":"","n":0,"trigger":"schedule","state":"ended","outcome":"missed","reason":"found late","attempts":[],"to":"2026-11-22T22:59:00Z","count":525600}` + "\n"
+	want := `{"id":"","job":"a","slot":"2025-11-22T23:00:00Z","shard":"","n":0,"trigger":"schedule","state":"ended","outcome":"missed","reason":"found late","attempts":[],"params":{},"to":"2026-11-22T22:59:00Z","count":525600}` + "\n"
 	if stdout != want {
 		t.Errorf("%s", stdout)
 	}

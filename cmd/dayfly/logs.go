@@ -16,26 +16,30 @@ import (
 func (a *app) logsCommand() *cobra.Command {
 	var follow, raw bool
 	var attempt int
+	var shard *string
 	cmd := &cobra.Command{
 		Use: "logs RUN|JOB", Short: "Shows the log of a run, live while it is written",
 		Long: `Shows the log of a run; of a job, that of the run that has its machine, else of
 the latest. While the run is active the log is what has come so far, up to a
-second old; it is not durable yet. RUN may be the beginning of an id.`,
-		Args: exactly(1, "a run or a job"),
+second old; it is not durable yet. RUN may be the beginning of an id; --shard
+picks a run of an array.`,
+		Example: "  dayfly logs -f backup\n  dayfly logs frames --shard 3",
+		Args:    exactly(1, "a run or a job"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("attempt") && (attempt < 1 || follow) {
 				return usage(cmd, "--attempt is a number from 1, of a log that is not followed")
 			}
-			return a.showLogs(cmd.Context(), args[0], follow, raw, attempt)
+			return a.showLogs(cmd.Context(), args[0], *shard, follow, raw, attempt)
 		},
 	}
+	shard = shardFlag(cmd)
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the run has ended")
 	cmd.Flags().BoolVar(&raw, "raw", false, "write the log to a terminal as it is")
 	cmd.Flags().IntVar(&attempt, "attempt", 0, "the log of attempt `N` (default: the last one)")
 	return cmd
 }
 
-func (a *app) showLogs(ctx context.Context, name string, follow, raw bool, attempt int) error {
+func (a *app) showLogs(ctx context.Context, name, shard string, follow, raw bool, attempt int) error {
 	h, err := a.open()
 	if err != nil {
 		return err
@@ -43,10 +47,11 @@ func (a *app) showLogs(ctx context.Context, name string, follow, raw bool, attem
 	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
 		return err
 	}
-	run, err := h.run(ctx, name)
+	run, err := h.oneOf(ctx, name, shard)
 	if err != nil {
 		return err
 	}
+	a.oneOfMany(run, name, shard)
 	b, err := h.Bucket()
 	if err != nil {
 		return err

@@ -144,6 +144,8 @@ type upcoming struct {
 	Job      dayfly.JobName `json:"job,omitempty"`
 	Schedule string         `json:"schedule"` // in words
 	Timezone string         `json:"timezone"`
+	Jitter   dayfly.Seconds `json:"jitter,omitempty"` // each begins up to so many seconds later
+	Array    *dayfly.Array  `json:"array,omitempty"`
 	Next     []nextRun      `json:"next"`
 	Changes  []clockChange  `json:"clock_changes"` // of the year after
 }
@@ -222,14 +224,14 @@ func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, f nex
 	}
 	if f.output == "json" {
 		u := upcomingOf(set, zone, after, f.count)
-		u.Job = job.Name
+		u.Job, u.Jitter, u.Array = job.Name, job.Jitter, job.Array
 		return writeJSON(a.out, u)
 	}
 	if len(job.Schedules) == 0 {
 		a.say("Job %s has no schedule; it runs when it is asked to: dayfly run %s", job.Name, name)
 		return nil
 	}
-	fmt.Fprintf(a.out, "%s: %s\n", job.Name, set.Describe())
+	fmt.Fprintf(a.out, "%s: %s\n", job.Name, strings.Join(append([]string{set.Describe()}, shapeOf(job)...), "; "))
 	for _, m := range set.Members() {
 		for _, w := range m.Schedule.Warnings() {
 			a.warn("%s", w)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -36,10 +37,12 @@ func (a *app) psCommand() *cobra.Command {
 // activeRun is a run under way, with its machine as far as that is listed.
 type activeRun struct {
 	runRecord
-	Phase    string `json:"phase"`
-	Deadline stamp  `json:"deadline"`
+	Phase     string `json:"phase"`
+	Deadline  stamp  `json:"deadline"`
+	NotBefore stamp  `json:"not_before"` // it waits until then: for its jitter, or after an attempt
 
-	run dayfly.Run
+	run    dayfly.Run
+	shards int // how many alike this line of a table stands for, if not one
 }
 
 func (a *app) ps(ctx context.Context, output string) error {
@@ -61,11 +64,14 @@ func (a *app) ps(ctx context.Context, output string) error {
 	rows := make([]activeRun, len(runs))
 	byToken := a.machinesByToken(ctx, h)
 	for i, r := range runs {
-		rows[i] = activeRun{runRecord: newRecord(r), run: r}
+		rows[i] = activeRun{runRecord: newRecord(r), NotBefore: stamp(r.NotBefore), run: r}
 		if at := r.Attempt(); at != nil && r.State != dayfly.Due {
 			rows[i].Phase = byToken[at.Token].Phase
 			rows[i].Deadline = stamp(at.Deadline)
 		}
+	}
+	if output == "table" || output == "wide" {
+		rows = withoutTwins(rows)
 	}
 	if err := a.activeList().show(a, output, allOf(rows)); err != nil {
 		return err
@@ -131,19 +137,72 @@ func (a *app) activeList() listing[activeRun] {
 	}
 	return listing[activeRun]{
 		columns: []column[activeRun]{
-			{head: "RUN", cell: func(r activeRun) string { return string(r.ID) }},
+			{head: "RUN", cell: func(r activeRun) string {
+				if r.shards > 1 {
+					return fmt.Sprintf("%s: %s", groupID(r.run), plural(r.shards, "shard"))
+				}
+				return string(r.ID)
+			}},
 			{head: "STATE", cell: func(r activeRun) string { return string(r.State) }},
 			{head: "PHASE", cell: func(r activeRun) string { return r.Phase }},
 			{head: "FOR", cell: func(r activeRun) string { return coarse(a.now().Sub(began(r.run))) }},
 			{head: "DEADLINE", cell: attempt(func(at dayfly.Attempt) string { return when(at.Deadline, a.now()) })},
 			{head: "MACHINE", cell: attempt(func(at dayfly.Attempt) string { return string(at.Machine) })},
-			{head: "REASON", cell: func(r activeRun) string { return r.Reason }},
+			{head: "REASON", cell: func(r activeRun) string {
+				if at := time.Time(r.NotBefore); r.Reason == "" && at.After(a.now()) {
+					return "begins " + when(at, a.now()) + ", by its jitter"
+				}
+				return r.Reason
+			}},
 			{head: "TRIGGER", wide: true, cell: func(r activeRun) string { return string(r.Trigger) }},
 			{head: "ATTEMPT", wide: true, cell: attempt(func(at dayfly.Attempt) string { return fmt.Sprint(at.Number) })},
 			{head: "ISOLATION", wide: true, cell: attempt(func(at dayfly.Attempt) string { return string(at.Isolation) })},
+			{head: "PARAMS", wide: true, cell: func(r activeRun) string { return paramsText(r.Params) }},
 		},
 		name: func(r activeRun) string { return string(r.ID) }, empty: "No run is under way.",
 	}
+}
+
+// fewTwins is how many shards that wait for the same have a line each.
+const fewTwins = 3
+
+// withoutTwins puts the shards of an array that wait for the same into one line, where they are many.
+func withoutTwins(rows []activeRun) []activeRun {
+	type alike struct {
+		of      dayfly.RunID
+		trigger dayfly.Trigger
+		reason  string
+	}
+	key := func(r activeRun) alike { return alike{groupID(r.run), r.Trigger, r.Reason} }
+	waits := func(r activeRun) bool { return isShard(r.run) && r.run.State == dayfly.Due && len(r.run.Attempts) == 0 }
+	n := map[alike]int{}
+	for _, r := range rows {
+		if waits(r) {
+			n[key(r)]++
+		}
+	}
+	var out []activeRun
+	for _, r := range rows {
+		if waits(r) && n[key(r)] > fewTwins {
+			if r.shards = n[key(r)]; slices.ContainsFunc(out, func(o activeRun) bool { return o.shards > 1 && key(o) == key(r) }) {
+				continue
+			}
+		}
+		out = append(out, r)
+	}
+	slices.SortStableFunc(out, func(x, y activeRun) int {
+		return cmp.Or(x.run.Slot.Compare(y.run.Slot), cmp.Compare(x.Job, y.Job), cmp.Compare(x.shards, y.shards), x.Shard.Compare(y.Shard))
+	})
+	return out
+}
+
+// paramsText is the values of parameters in a line.
+func paramsText(params map[string]string) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		parts = append(parts, name+"="+params[name])
+	}
+	return strings.Join(parts, " ")
 }
 
 // knownJob is a job as it is listed.
@@ -161,6 +220,13 @@ type knownJob struct {
 	AppliedAt   stamp          `json:"applied_at"`
 	Version     string         `json:"version"`
 	Last        *runRecord     `json:"last_run"`
+	Jitter      dayfly.Seconds `json:"jitter"`
+	Array       *dayfly.Array  `json:"array"` // null where each slot is one run
+
+	Params map[string]dayfly.Param `json:"params"`
+
+	shape  []string     // in words
+	shards []dayfly.Run // of the last run, where it is one of an array
 }
 
 func (a *app) psJobs(ctx context.Context, output string) error {
@@ -227,6 +293,10 @@ func known(ctx context.Context, s store.Store, rec store.Job, now time.Time) (kn
 		return k, fmt.Errorf("read job %s: %w", rec.Name, err)
 	}
 	k.Description, k.Timezone = job.Description, job.Timezone
+	k.Jitter, k.Array, k.Params, k.shape = job.Jitter, job.Array, job.Params, shapeOf(job)
+	if k.Params == nil {
+		k.Params = map[string]dayfly.Param{}
+	}
 	set, err := reconcile.Slots(job)
 	if err != nil {
 		k.Schedule = err.Error()
@@ -245,6 +315,11 @@ func known(ctx context.Context, s store.Store, rec store.Job, now time.Time) (kn
 		}
 		last := newRecord(r)
 		k.Last = &last
+		if isShard(r) {
+			if k.shards, err = slotOf(ctx, s, r.Job, r.Slot, 0); err != nil {
+				return k, err
+			}
+		}
 	}
 	return k, nil
 }
@@ -265,12 +340,17 @@ func (a *app) jobList() listing[knownJob] {
 				return when(time.Time(k.NextDue), a.now())
 			}},
 			{head: "LAST", cell: func(k knownJob) string {
-				if k.Last == nil {
+				switch {
+				case k.Last == nil:
 					return ""
+				case len(k.shards) > 1:
+					return countsOf(k.shards) + " " + when(time.Time(k.Last.Slot), a.now())
 				}
 				return spoken(string(k.Last.Outcome)) + " " + when(time.Time(k.Last.Slot), a.now())
 			}},
-			{head: "SCHEDULE", cell: func(k knownJob) string { return strings.TrimSpace(k.Schedule) }},
+			{head: "SCHEDULE", cell: func(k knownJob) string {
+				return strings.Join(append([]string{strings.TrimSpace(k.Schedule)}, k.shape...), "; ")
+			}},
 			{head: "PAUSED", wide: true, cell: func(k knownJob) string { return k.Paused }},
 			{head: "NEXT DUE", wide: true, cell: func(k knownJob) string { return instant(time.Time(k.NextDue)) }},
 			{head: "FILE", wide: true, cell: func(k knownJob) string { return k.Source }},

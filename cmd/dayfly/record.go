@@ -24,9 +24,14 @@ type runRecord struct {
 	ResultsRemoved *dayfly.Removal `json:"results_removed,omitempty"`
 	LogsRemoved    *dayfly.Removal `json:"logs_removed,omitempty"`
 
-	// Of a range record, which stands for many slots: they lie from slot to this one.
-	To    *stamp `json:"to,omitempty"`
-	Count int    `json:"count,omitempty"`
+	// Params are the values of the job's parameters, defaults included.
+	Params map[string]string `json:"params"`
+
+	// Of a range record, which stands for many slots: they lie from slot to this one. Where each has
+	// several shards, it stands for all of them.
+	To     *stamp `json:"to,omitempty"`
+	Count  int    `json:"count,omitempty"`
+	Shards int    `json:"shards,omitempty"`
 }
 
 // attemptRecord is one machine asked for. Where none was made, it has no id and no times.
@@ -79,7 +84,10 @@ func (s stamp) MarshalJSON() ([]byte, error) {
 func newRecord(r dayfly.Run) runRecord {
 	v := runRecord{
 		ID: r.ID, Job: r.Job, Slot: stamp(r.Slot), Shard: r.Shard, N: r.N, Trigger: r.Trigger,
-		State: r.State, Outcome: r.Outcome, Reason: r.Reason, Attempts: []attemptRecord{},
+		State: r.State, Outcome: r.Outcome, Reason: r.Reason, Attempts: []attemptRecord{}, Params: r.Params,
+	}
+	if v.Params == nil {
+		v.Params = map[string]string{}
 	}
 	for _, a := range r.Attempts {
 		v.Attempts = append(v.Attempts, newAttempt(a))
@@ -108,7 +116,7 @@ func newRange(r dayfly.Range) runRecord {
 	to := stamp(r.To)
 	return runRecord{
 		Job: r.Job, Slot: stamp(r.From), Trigger: dayfly.TriggerSchedule, State: dayfly.Ended, Outcome: r.Outcome,
-		Reason: r.Reason, Attempts: []attemptRecord{}, To: &to, Count: r.Count,
+		Reason: r.Reason, Attempts: []attemptRecord{}, Params: map[string]string{}, To: &to, Count: r.Count, Shards: r.Shards,
 	}
 }
 

@@ -17,28 +17,31 @@ import (
 func (a *app) resultsCommand() *cobra.Command {
 	var to string
 	var force bool
+	var shard *string
 	cmd := &cobra.Command{
 		Use: "results RUN|JOB", Short: "Lists the results of a run, or copies them out",
 		Long: `Lists what a run left in its results directory; of a job, the run that has its
 machine, else the latest. With --to the files are copied into a directory, each
 checked against its SHA-256: never outside that directory, and never over a file
-that differs. RUN may be the beginning of an id.`,
-		Args: exactly(1, "a run or a job"),
+that differs. RUN may be the beginning of an id; --shard picks a run of an array.`,
+		Example: "  dayfly results backup\n  dayfly results frames --shard 3 --to out",
+		Args:    exactly(1, "a run or a job"),
 	}
 	var output *string
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if force && to == "" {
 			return usage(cmd, "--force is for --to DIR")
 		}
-		return a.results(cmd.Context(), args[0], to, force, *output)
+		return a.results(cmd.Context(), args[0], *shard, to, force, *output)
 	}
 	output = outputFlag(cmd)
+	shard = shardFlag(cmd)
 	cmd.Flags().StringVar(&to, "to", "", "copy the files into this `DIR`ectory, which is made when it is missing")
 	cmd.Flags().BoolVar(&force, "force", false, "with --to: replace files that differ")
 	return cmd
 }
 
-func (a *app) results(ctx context.Context, name, to string, force bool, output string) error {
+func (a *app) results(ctx context.Context, name, shard, to string, force bool, output string) error {
 	h, err := a.open()
 	if err != nil {
 		return err
@@ -46,10 +49,11 @@ func (a *app) results(ctx context.Context, name, to string, force bool, output s
 	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
 		return err
 	}
-	run, err := h.run(ctx, name)
+	run, err := h.oneOf(ctx, name, shard)
 	if err != nil {
 		return err
 	}
+	a.oneOfMany(run, name, shard)
 	rep := lastReport(run)
 	if rep == nil {
 		return noResults(run)

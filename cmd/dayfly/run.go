@@ -14,21 +14,28 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var f attachFlags
+	var w wishFlags
 	cmd := &cobra.Command{
 		Use: "run FILE|JOB", Short: "Runs a job now, shows its phases and log, and ends with its outcome",
 		Long: `Runs a job now, on a machine of its own, and stays with it: the phases on stderr, the log as it is
 written on stdout, and at the end the outcome, as the exit code too. A file is run as it is; it need not
 have been applied, and running it gives it no schedule.
 
+Of an array all shards run, as many at once as it says, and instead of the logs there is one summary; the
+exit code is that of the worst: failed, timed out, lost, refused, cancelled, missed or skipped, in this
+order. --shard runs one, as any other job.
+
 Ctrl-C detaches: the run goes on, and its machine ends by its deadline at the latest.`,
-		Args: exactly(1, "a job or a job file"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd, args[0], f) },
+		Example: "  dayfly run backup.yaml\n  dayfly run pi --param digits=5000 --param mode=fast\n  dayfly run frames --shard 3",
+		Args:    exactly(1, "a job or a job file"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.run(cmd, args[0], f, w) },
 	}
 	f.add(cmd)
+	w.add(a, cmd)
 	return cmd
 }
 
-func (a *app) run(cmd *cobra.Command, name string, f attachFlags) error {
+func (a *app) run(cmd *cobra.Command, name string, f attachFlags, wf wishFlags) error {
 	if err := f.check(cmd); err != nil {
 		return err
 	}
@@ -37,22 +44,22 @@ func (a *app) run(cmd *cobra.Command, name string, f attachFlags) error {
 	if err != nil {
 		return err
 	}
-	job, err := a.jobToRun(ctx, h, name)
+	var wish reconcile.Wish
+	job, err := a.jobToRun(ctx, h, name, func(job dayfly.Job) (err error) {
+		wish, err = wf.wish(cmd, job)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	a.despitePause(ctx, h, job.Name)
-	return a.attach(ctx, h, f, func(ctx context.Context) (dayfly.Run, error) {
-		runs, err := reconcile.Request(ctx, h.store, job, reconcile.Wish{}, a.now())
-		if err != nil {
-			return dayfly.Run{}, err
-		}
-		return runs[0], nil // jobs that this build serves have one shard
+	return a.attach(ctx, h, f, func(ctx context.Context) ([]dayfly.Run, error) {
+		return reconcile.Request(ctx, h.store, job, wish, a.now())
 	}, job.Name)
 }
 
-// jobToRun gives the job that shall run, with its files packed and its name known.
-func (a *app) jobToRun(ctx context.Context, h *home, name string) (dayfly.Job, error) {
+// jobToRun gives the job that shall run, with its files packed and its name known, unless it is not allowed.
+func (a *app) jobToRun(ctx context.Context, h *home, name string, allowed func(dayfly.Job) error) (dayfly.Job, error) {
 	if _, err := h.Loop(ctx); err != nil {
 		return dayfly.Job{}, err
 	}
@@ -63,9 +70,9 @@ func (a *app) jobToRun(ctx context.Context, h *home, name string) (dayfly.Job, e
 		}
 		job, err := h.store.Version(ctx, rec.Version)
 		if err != nil {
-			err = fmt.Errorf("read job %s: %w", name, err)
+			return job, fmt.Errorf("read job %s: %w", name, err)
 		}
-		return job, err
+		return job, allowed(job)
 	}
 	j := readWhole(name)
 	if j.err != nil {
@@ -73,6 +80,9 @@ func (a *app) jobToRun(ctx context.Context, h *home, name string) (dayfly.Job, e
 	}
 	a.advise(j)
 	if err := j.served(); err != nil {
+		return dayfly.Job{}, err
+	}
+	if err := allowed(j.file.Job); err != nil {
 		return dayfly.Job{}, err
 	}
 	job, err := h.pack(ctx, j)

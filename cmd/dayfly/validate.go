@@ -47,7 +47,7 @@ func (a *app) validate(paths []string, format string) error {
 		if err == nil {
 			all = append(all, j.warnings(a.now())...)
 			if format == "text" {
-				fmt.Fprintf(a.out, "%s: job %s is right\n", j.path, j.file.Job.Name)
+				fmt.Fprintf(a.out, "%s: job %s is right%s\n", j.path, j.file.Job.Name, inBrackets(shapeOf(j.file.Job)))
 			}
 			continue
 		}
@@ -66,6 +66,14 @@ func (a *app) validate(paths []string, format string) error {
 		return &exit{exitUsage, errors.Join(others...)}
 	}
 	return nil
+}
+
+// inBrackets is what else there is to say at the end of a line.
+func inBrackets(parts []string) string {
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, "; ") + ")"
 }
 
 // warnings are what may not be meant so, and what this build does not serve.

@@ -57,36 +57,44 @@ type glimpse struct {
 
 // until turns until the run is as it should be, ctx ends, the data directory is gone, or nothing can be
 // read for too long.
-func (w *watch) until(ctx context.Context, enough func(glimpse) bool) (dayfly.Run, error) {
+func (w *watch) until(ctx context.Context, enough func(glimpse) bool) (run dayfly.Run, err error) {
+	err = w.loop(ctx, func() (next time.Time, done bool, err error) {
+		g, err := w.turn(ctx)
+		run = g.run
+		return g.next, err == nil && enough(g), err
+	}, func() error { return w.notGone(run) })
+	return run, err
+}
+
+// loop calls turn until it is done, ctx ends, the data directory is gone, or nothing can be read for too
+// long: when the bell rings, when turn says, and once a second. What check finds in what was seen ends it.
+func (w *watch) loop(ctx context.Context, turn func() (next time.Time, done bool, err error), check func() error) error {
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
 	for {
-		g, err := w.turn(ctx)
+		next, done, err := turn()
 		if ctx.Err() != nil {
-			return g.run, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 		if err := w.home.gone(); err != nil { // what was seen is of no worth
-			return g.run, err
+			return err
 		}
-		if err := w.bear(err); err != nil {
-			return g.run, err
+		if err := w.bear(err); err != nil || done {
+			return err
 		}
 		if err == nil {
-			if enough(g) {
-				return g.run, nil
-			}
-			if err := w.notGone(g.run); err != nil {
-				return g.run, err
+			if err := check(); err != nil {
+				return err
 			}
 		}
 		wait := lookEvery
-		if !g.next.IsZero() {
-			wait = min(lookEvery, max(10*time.Millisecond, g.next.Sub(w.a.now())))
+		if !next.IsZero() {
+			wait = min(lookEvery, max(10*time.Millisecond, next.Sub(w.a.now())))
 		}
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
-			return g.run, context.Cause(ctx)
+			return context.Cause(ctx)
 		case <-w.bell.C():
 		case <-timer.C:
 		}
@@ -127,9 +135,13 @@ func (w *watch) turn(ctx context.Context) (g glimpse, err error) {
 // act makes a pass over the run. While it waits, it may be for runs that nobody else sees to their end:
 // those are looked after first, and those of its job that came before it are launched.
 func (w *watch) act(ctx context.Context) (next time.Time) {
-	scopes := []reconcile.Scope{{Scope: store.Scope{Run: w.id}, Own: w.own}}
+	return w.actOn(ctx, reconcile.Scope{Scope: store.Scope{Run: w.id}, Own: w.own})
+}
+
+func (w *watch) actOn(ctx context.Context, of reconcile.Scope) (next time.Time) {
+	scopes := []reconcile.Scope{of}
 	if w.waits != "" {
-		scopes = []reconcile.Scope{{Glance: true}, {Scope: store.Scope{Job: w.waits}}, scopes[0]}
+		scopes = []reconcile.Scope{{Glance: true}, {Scope: store.Scope{Job: w.waits}}, of}
 	}
 	for _, s := range scopes {
 		sum, err := w.home.loop.Pass(ctx, s)

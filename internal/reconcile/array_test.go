@@ -112,7 +112,7 @@ func TestArray(t *testing.T) {
 		}
 		for _, r := range append(w.history("a")[1:], w.history("b")[1:]...) {
 			want(t, "revision of "+string(r.ID), r.Rev, 1)
-			want(t, "reason", r.Reason, "at most 1 of the array's shards run at once")
+			want(t, "reason", r.Reason, "its shards run one after another")
 		}
 	})
 	t.Run("an overlap is one of the same shard", func(t *testing.T) {

@@ -442,7 +442,10 @@ func arrayOf(r dayfly.Run) array { return array{r.Job, r.Slot.UnixMilli(), r.Tri
 
 // waitsForTurn is why a shard waits for others of its array.
 func waitsForTurn(job dayfly.Job) string {
-	return fmt.Sprintf("at most %d of the array's shards run at once", job.AtOnce())
+	if job.AtOnce() == 1 {
+		return "its shards run one after another"
+	}
+	return fmt.Sprintf("at most %d shards run at once", job.AtOnce())
 }
 
 // queue is the active runs of one job and shard that come before another.

@@ -102,8 +102,8 @@ func TestExample(t *testing.T) {
 		unserved = append(unserved, e.Path)
 	}
 	wantUnserved := []string{
-		"jitter", "machine.on", "machine.type", "machine.market", "machine.regions", "machine.image",
-		"machine.disk", "array", "setup", "params", "secrets.DB_PASSWORD", "notify", "budget",
+		"machine.on", "machine.type", "machine.market", "machine.regions", "machine.image",
+		"machine.disk", "setup", "secrets.DB_PASSWORD", "notify", "budget",
 	}
 	if diff := cmp.Diff(wantUnserved, unserved); diff != "" {
 		t.Errorf("unserved, -want +got\n%s", diff)

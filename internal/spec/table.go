@@ -11,12 +11,9 @@ const (
 	notHere = " not part of this build"
 
 	noEC2    = "machines on ec2 are" + notHere
-	noArray  = "arrays of runs are" + notHere
 	noSetup  = "prepared images are" + notHere
-	noParams = "parameters of runs are" + notHere
 	noNotify = "notifications are" + notHere
 	noBudget = "prices and budgets are" + notHere
-	noJitter = "jitter is" + notHere
 	noStores = "secrets from AWS are" + notHere
 )
 
@@ -74,7 +71,8 @@ var jobKeys = table{
 	},
 	{
 		Path: "jitter", Form: length(0, maxJitter), Default: "0s", Example: "jitter: 5m",
-		Doc: "Delays each launch by up to this long; never the slot.", Missing: noJitter,
+		Doc:  "Delays each launch by up to this long; never the slot.",
+		More: "By how much is fixed for each slot and shard, and another on another installation. A run is late, or missed, by what it is late beyond that. Runs that were asked for begin at once.",
 	},
 	{
 		Path: "catch_up", Form: lateness().instead(mapping()), Default: "last", Example: "catch_up: {policy: last, within: 1h}",
@@ -174,16 +172,18 @@ var jobKeys = table{
 	},
 	{
 		Path: "array", Form: mapping(), Otherwise: "one run for each slot", Example: "array: {size: 20, at_once: 5}",
-		Doc:  "Makes several runs of every slot.",
-		More: "Each sees its index, counted from 0, in DAYFLY_SHARD.", Missing: noArray,
+		Doc: "Makes several runs of every slot.",
+		More: "Each on a machine of its own; it sees its index, counted from 0, in DAYFLY_SHARD. A slot that is missed or skipped is so for all of them, " +
+			"and an array begins in time when the first of them does. `dayfly run` runs all, --shard 3 one.",
 	},
 	{
 		Path: "array.size", Form: number(1, maxArray), Required: true, Example: "size: 20",
-		Doc: "How many runs.", Missing: noArray,
+		Doc: "How many runs.",
 	},
 	{
 		Path: "array.at_once", Form: number(1, maxArray), Otherwise: "all", Example: "at_once: 5",
-		Doc: "How many of them at a time; no more than there are.", Missing: noArray,
+		Doc:  "How many of them at a time; no more than there are.",
+		More: "Of each slot, and of each request: those of two slots may run beside one another, as overlap says. The others wait for their turn as long as that takes. Limits on machines hold besides.",
 	},
 	{
 		Path: "files", Form: set(0, maxFiles, below()), Example: "files: [./pie]",
@@ -207,41 +207,41 @@ var jobKeys = table{
 		Path: "params", Form: paramNames(), Example: "params: {digits: {type: int, default: 1000}}",
 		Doc: "Typed values that a run may be given.",
 		More: "They reach the job as environment variables in capitals, with _ for -: digits as DIGITS, to-year as TO_YEAR. `dayfly run --param digits=5000` gives one to a run; " +
-			"a run by schedule has the defaults. Names that begin with dayfly_ are refused, and so are those whose variable decides which programs the job runs, such as path. The values are stored with the run and shown: what is secret belongs under secrets.", Missing: noParams,
+			"a run by schedule has the defaults. Names that begin with dayfly_ are refused, and so are those whose variable decides which programs the job runs, such as path. The values are stored with the run and shown: what is secret belongs under secrets.",
 	},
 	{
 		Path: "params.*", Form: mapping(), Example: "digits: {type: int, default: 1000}",
-		Doc: "One parameter.", Missing: noParams,
+		Doc: "One parameter.",
 	},
 	{
 		Path: "params.*.type", Form: choice("int", "a whole number of 64 bits", "float", "a number", "string", "text", "bool", "true or false"), Required: true, Example: "type: int",
-		Doc: "What its values are.", Missing: noParams,
+		Doc: "What its values are.",
 	},
 	{
 		Path: "params.*.description", Form: line(maxDescription), Example: "description: How many digits to compute",
-		Doc: "What the parameter is for, in a line.", Missing: noParams,
+		Doc: "What the parameter is for, in a line.",
 	},
 	{
 		Path: "params.*.default", Form: paramValue(), Otherwise: "every run has to be given one", Example: "default: 1000",
 		Doc:  "The value of a run that is given none.",
-		More: "A job with a schedule needs it, or required: false.", Missing: noParams,
+		More: "A job with a schedule needs it, or required: false.",
 	},
 	{
 		Path: "params.*.required", Form: Form{kind: kindBool}, Otherwise: "true, unless there is a default", Example: "required: false",
 		Doc:  "Whether a run without a value is refused.",
-		More: "Where it is not, the job's variable is not set.", Missing: noParams,
+		More: "Where it is not, the job's variable is not set.",
 	},
 	{
 		Path: "params.*.enum", Form: set(1, maxChoices, paramValue()), Otherwise: "anything of the type", Example: "enum: [fast, thorough]",
-		Doc: "The values that are allowed.", Missing: noParams,
+		Doc: "The values that are allowed.",
 	},
 	{
 		Path: "params.*.min", Form: decimals(-maxBound, maxBound), Otherwise: "no bound", Example: "min: 1",
-		Doc: "The least value allowed, of an int or a float.", Missing: noParams,
+		Doc: "The least value allowed, of an int or a float.",
 	},
 	{
 		Path: "params.*.max", Form: decimals(-maxBound, maxBound), Otherwise: "no bound", Example: "max: 100000",
-		Doc: "The greatest value allowed, of an int or a float.", Missing: noParams,
+		Doc: "The greatest value allowed, of an int or a float.",
 	},
 	{
 		Path: "secrets", Form: named("names of A-Z, a-z, 0-9 and _, not beginning with a digit or DAYFLY_", envName, reserved), Example: "secrets: {DB_PASSWORD: env:DB_PASSWORD}",

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/term"
+)
+
+// tally shows how far many runs are: on a terminal one line that is rewritten, and a line that stays for
+// each run that did not succeed; elsewhere a line for each that has ended.
+type tally struct {
+	w     io.Writer
+	tty   bool
+	marks marks
+	now   func() time.Time
+	since time.Time
+	ended map[dayfly.RunID]bool
+	waits string // why all of them wait, as it was said last
+	live  bool
+}
+
+// update shows what has changed.
+func (t *tally) update(runs []dayfly.Run) {
+	if t.ended == nil {
+		t.ended = map[dayfly.RunID]bool{}
+	}
+	waits, busy := "", false
+	for _, r := range runs {
+		switch {
+		case r.State == dayfly.Due:
+			waits = cmp.Or(waits, r.Reason)
+		case r.State != dayfly.Ended:
+			busy = true
+		case !t.ended[r.ID]:
+			t.ended[r.ID] = true
+			if !t.tty || r.Outcome != dayfly.Succeeded {
+				t.line(t.said(r))
+			}
+		}
+	}
+	if !busy && waits != t.waits {
+		if t.waits = waits; waits != "" {
+			t.line("waiting: " + waits)
+		}
+	}
+	if t.tty && len(t.ended) < len(runs) {
+		fmt.Fprintf(t.w, "\r\x1b[K%s %s  %s", t.marks.doing, countsOf(runs), took(t.now().Sub(t.since)))
+		t.live = true
+	}
+}
+
+// said is a line on a run that has ended.
+func (t *tally) said(r dayfly.Run) string {
+	text := fmt.Sprintf("shard %s %s", r.Shard, spoken(string(r.Outcome)))
+	if lastLaunched(r) > 0 {
+		text += " in " + took(over(r).Sub(began(r)))
+	}
+	if at := r.Attempt(); at != nil && at.ExitCode != nil && *at.ExitCode != 0 {
+		text += fmt.Sprintf(", exit code %d", *at.ExitCode)
+	}
+	if r.Outcome != dayfly.Succeeded && r.Reason != "" {
+		text += ": " + r.Reason
+	}
+	return text
+}
+
+func (t *tally) line(text string) {
+	t.clear()
+	fmt.Fprintln(t.w, term.Text(text))
+}
+
+// clear takes the status off the terminal.
+func (t *tally) clear() {
+	if t.live {
+		fmt.Fprint(t.w, "\r\x1b[K")
+		t.live = false
+	}
+}
