@@ -190,16 +190,9 @@ func (d *draft) delay() {
 	case delay == "" || delay == "0":
 	case err != nil || minutes < 0 || minutes > 24*60:
 		d.noteOnce(RuleDiffers, "RANDOM_DELAY is no number of minutes up to a day; cronie takes it for none", "")
-	case jitterServed():
-		d.jitter = strconv.Itoa(minutes) + "m"
 	default:
-		d.noteOnce(RuleLost, "nothing is delayed at random, as RANDOM_DELAY would by up to "+delay+" minutes", "")
+		d.jitter = strconv.Itoa(minutes) + "m"
 	}
-}
-
-// jitterServed tells whether this build delays jobs at random.
-func jitterServed() bool {
-	return slices.ContainsFunc(spec.Keys(), func(k spec.Key) bool { return k.Path == "jitter" && k.Missing == "" })
 }
 
 // person looks whether dayfly has to become another user.

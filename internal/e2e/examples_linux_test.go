@@ -23,7 +23,7 @@ func TestExamplesReal(t *testing.T) {
 	t.Parallel()
 	stories := map[string]func(*testing.T, *home){ // by the folder of the example
 		"pi": examplePi, "sqlite-backup": exampleSQLite, "postgres-backup": examplePostgres, "rotate": exampleRotate,
-		"report": exampleReport, "rates": exampleRates, "checkpoint": exampleCheckpoint,
+		"report": exampleReport, "rates": exampleRates, "checkpoint": exampleCheckpoint, "shards": exampleShards,
 	}
 	dirs, err := os.ReadDir("../../examples")
 	if err != nil {
@@ -350,5 +350,31 @@ func exampleCheckpoint(t *testing.T, h *home) {
 	defer mu.Unlock()
 	if want := map[string]int{"/page/1": 1, "/page/2": 1, "/page/3": 1, "/page/4": 3, "/page/5": 1}; !maps.Equal(asked, want) {
 		t.Errorf("asked for %v, want %v", asked, want)
+	}
+}
+
+// exampleShards runs all parts of a job, and finds every book counted in one of them.
+func exampleShards(t *testing.T, h *home) {
+	out, code := h.dayfly("run", h.example("shards"))
+	if code != 0 {
+		t.Fatalf("exit code %d\n%s", code, out)
+	}
+	dir := h.place("parts")
+	counted := map[string]string{} // the book → its words and the part
+	for shard := range 4 {
+		if out, code := h.dayfly("results", "shards", "--shard", fmt.Sprint(shard), "--to", dir); code != 0 {
+			t.Fatalf("results of shard %d: exit code %d\n%s", shard, code, out)
+		}
+		for line := range strings.Lines(read(t, filepath.Join(dir, fmt.Sprintf("part-%d.txt", shard)))) {
+			book, words, _ := strings.Cut(strings.TrimSpace(line), " ")
+			counted[book] += fmt.Sprintf("%s in %d;", words, shard)
+		}
+	}
+	want := map[string]string{}
+	for n := range 7 {
+		want[fmt.Sprintf("book-%d.txt", n+1)] = fmt.Sprintf("%d in %d;", (n+1)*10, n%4)
+	}
+	if !maps.Equal(counted, want) {
+		t.Errorf("counted %v, want %v", counted, want)
 	}
 }
