@@ -48,6 +48,12 @@ type seat struct {
 
 func sit(t *testing.T, c *call, args ...string) *seat {
 	t.Helper()
+	return sitIn(t, c, "", args...)
+}
+
+// sitIn begins in a directory.
+func sitIn(t *testing.T, c *call, dir string, args ...string) *seat {
+	t.Helper()
 	master, slave, err := pty()
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +64,7 @@ func sit(t *testing.T, c *call, args ...string) *seat {
 	}
 	s := &seat{t: t, master: master, slave: slave, cmd: exec.Command(path, args...), seen: make(chan string, 1000)}
 	s.size(80, 24)
+	s.cmd.Dir = dir
 	s.cmd.Env = append(c.env, "LANG=C.UTF-8", "NO_COLOR=1")
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = slave, slave, slave
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -120,6 +127,13 @@ func (s *seat) types(keys string) {
 // leaves waits for the end, with this exit code, and for the terminal to be as it was.
 func (s *seat) leaves(code int) {
 	s.t.Helper()
+	s.ends(code)
+	s.sees(`\x1b\[\?7h\x1b\[\?25h\x1b\[\?1049l`)
+}
+
+// ends waits for the end, with this exit code, and for the terminal to show what is typed.
+func (s *seat) ends(code int) {
+	s.t.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -140,7 +154,6 @@ func (s *seat) leaves(code int) {
 	if is.Lflag&unix.ICANON == 0 || is.Lflag&unix.ECHO == 0 {
 		s.t.Error("the terminal does not echo lines any more")
 	}
-	s.sees(`\x1b\[\?7h\x1b\[\?25h\x1b\[\?1049l`)
 }
 
 func TestWatchOnATerminal(t *testing.T) {
