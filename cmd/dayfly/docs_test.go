@@ -87,6 +87,7 @@ func TestIssueNamesTheCommands(t *testing.T) {
 
 // elsewhere are flags that are tested in Go, where the clock can be set.
 var elsewhere = map[string]string{
+	"dayfly serve --moved":     "moved_linux_test.go",
 	"dayfly sweep --dry-run":   "clock_linux_test.go",
 	"dayfly sweep --deadlines": "clock_linux_test.go",
 	"dayfly sweep --every":     "clock_linux_test.go",

@@ -59,7 +59,8 @@ func (a *app) resumeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "resume JOB... | resume --all", Short: "Lets paused jobs run by their schedule again",
 		Long: `Lets jobs run by their schedule again, from the next slot on. What was skipped stays skipped; dayfly
-backfill makes up for it. A job that is paused because its file has vanished is resumed by applying it.`,
+retry runs one of the slots after all. A job that is paused because its file has vanished is resumed by
+applying it.`,
 		Example: "  dayfly resume --all",
 		Args:    jobsOrAll(&all),
 	}

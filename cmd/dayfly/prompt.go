@@ -96,24 +96,3 @@ func (p *prompter) line(q question) (string, error) {
 	p.a.say("")
 	return "", &exit{exitInterrupted, errors.New("interrupted; nothing was done")}
 }
-
-// sure asks whether something shall be done that cannot be undone by itself: y or yes, or for what is
-// worse a word that must be typed. --yes answers it too; where nobody can be asked it must.
-func (p *prompter) sure(ask, word string, yes bool) (bool, error) {
-	switch {
-	case yes:
-		return true, nil
-	case p.in == nil:
-		return false, usage(p.cmd, "it is not done without being asked, and nobody is there to answer: --yes answers")
-	}
-	q := question{ask: ask + " [y/N]"}
-	if word != "" {
-		q.ask = ask
-	}
-	text, err := p.line(q)
-	if word != "" {
-		return text == word, err
-	}
-	text = strings.ToLower(text)
-	return text == "y" || text == "yes", err
-}
