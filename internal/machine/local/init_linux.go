@@ -235,7 +235,15 @@ func (f *first) jobEnded(ws unix.WaitStatus) {
 		time.AfterFunc(f.grace, func() { f.kill(unix.SIGKILL) })
 		return
 	}
-	go f.kill(unix.SIGKILL) // it may take until all are reaped, which is its caller's work
+	if !childless() {
+		go f.kill(unix.SIGKILL) // it may take until all are reaped, which is its caller's work
+	}
+}
+
+// childless tells whether nothing descends from this process any more: what has lost its parent is its child.
+func childless() bool {
+	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil)
+	return errors.Is(err, unix.ECHILD)
 }
 
 // measure takes what the job used, and has the last word on how it ended.
