@@ -70,7 +70,7 @@ func (a *app) completes(root *cobra.Command) {
 	jobFiles := cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt)
 	zones := some(func(context.Context, *looked, string) []string { return schedule.Zones() })
 	args := map[string]cobra.CompletionFunc{
-		"apply": jobFiles, "plan": jobFiles, "validate": jobFiles,
+		"apply": jobFiles, "plan": jobFiles, "validate": jobFiles, "init": jobFiles,
 		"run": one(jobsAndFiles), "next": one(jobsAndFiles),
 		"rm": some(jobs(nil)), "pause": some(jobs(func(rec store.Job) bool { return rec.Scheduled })),
 		"resume": some(jobs(func(rec store.Job) bool { return rec.Held.Why != "" })),
