@@ -57,6 +57,43 @@ func TestCancelOnAFullDisk(t *testing.T) {
 	c.want(0, "cancel", "--no-wait", "hello")
 }
 
+// What is on a disk that cannot be written can be looked at.
+func TestReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	disk, _ := onSmallDisk(t, c)
+	c.want(0, "apply", jobFileOf(t, "nightly", "schedule: \"0 3 * * *\"\nrun: echo nightly\n"))
+	c.want(0, "run", jobFileOf(t, "hello", "run: echo hello; echo kept > $DAYFLY_RESULTS/a\n"))
+	remount := func(flags uintptr) {
+		t.Helper()
+		if err := unix.Mount("", disk, "", unix.MS_REMOUNT|flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remount(unix.MS_RDONLY)
+	for _, look := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"history", "-o", "name"}, "hello-"}, {[]string{"ps"}, ""}, {[]string{"ps", "--jobs", "-o", "name"}, "hello\nnightly\n"},
+		{[]string{"logs", "hello"}, "hello\n"}, {[]string{"logs", "-f", "hello"}, "hello\n"}, {[]string{"machines"}, ""}, {[]string{"next", "nightly"}, ""},
+		{[]string{"results", "hello", "-o", "name"}, "a\n"}, {[]string{"results", "hello", "--to", t.TempDir()}, ""},
+	} {
+		stdout, stderr := c.want(0, look.args...)
+		if !strings.Contains(stdout, look.want) || !strings.HasPrefix(stderr, "warning: "+c.data+" cannot be written (read-only file system)") {
+			t.Errorf("dayfly %s:\n%s%s", strings.Join(look.args, " "), stdout, stderr)
+		}
+	}
+	for _, args := range [][]string{{"run", "hello"}, {"apply", jobFileOf(t, "other", "run: echo other\n")}, {"rm", "hello"}, {"serve"}, {"--data", filepath.Join(disk, "new"), "history"}} {
+		_, stderr := c.want(exitError, args...)
+		if !strings.Contains(stderr, "error: ") || !strings.Contains(stderr, disk) || !strings.Contains(stderr, "hint: make that file system writable") {
+			t.Errorf("dayfly %s:\n%s", strings.Join(args, " "), stderr)
+		}
+	}
+	remount(0)
+	c.want(0, "run", "hello")
+}
+
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	c := newCall(t)

@@ -79,6 +79,10 @@ func hint(err error) string {
 		return "another process is at work on this data directory; try again"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return makeRoom
+	case errors.Is(err, syscall.EROFS):
+		return "make that file system writable again; what dayfly acknowledged before is safe"
+	case errors.Is(err, syscall.EIO):
+		return "see what the system says of that disk (dmesg); what dayfly acknowledged before is safe"
 	case errors.Is(err, store.ErrDisk):
 		return makeRoom + "; if there is room, see what the system says of that disk (dmesg)"
 	}

@@ -104,7 +104,7 @@ func ago(text string) (time.Duration, bool) {
 }
 
 func (a *app) history(ctx context.Context, f store.Filter, limit int, together bool, output string) error {
-	h, err := a.open()
+	h, err := a.openToLook()
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,8 @@ type home struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	readOnly bool // it is only looked at
+
 	held   *os.File // the directory itself
 	store  store.Store
 	bucket *dir.Bucket
@@ -116,12 +118,14 @@ func openHome(where string) (*home, error) {
 func misplaced(err error, otherwise string) error {
 	help := otherwise
 	switch {
-	case hint(err) != "":
+	case dayfly.ErrorHint(err) != "":
 		return err
 	case errors.Is(err, syscall.EROFS):
-		help = "dayfly writes there even to look at it: make that file system writable, or name another directory with --data DIR or DAYFLY_DATA"
+		help = "make that file system writable, or name another directory with --data DIR or DAYFLY_DATA; history, ps, logs and results show what is there all the same"
+	case hint(err) != "":
+		return err
 	case errors.Is(err, fs.ErrPermission):
-		help = "dayfly writes there even to look at it: be the user whose directory it is, or name another with --data DIR or DAYFLY_DATA"
+		help = "be the user whose directory it is, or name another with --data DIR or DAYFLY_DATA"
 	}
 	if help == "" {
 		return err
@@ -234,7 +238,11 @@ func writeSynced(d *os.File, path string, text []byte) error {
 // Store opens the records.
 func (h *home) Store(ctx context.Context) (store.Store, error) {
 	if h.store == nil {
-		s, err := sqlite.Open(ctx, h.path(recordsFile), sqlite.Options{Holder: h.what, Now: h.now})
+		open := sqlite.Open
+		if h.readOnly {
+			open = sqlite.OpenReadOnly
+		}
+		s, err := open(ctx, h.path(recordsFile), sqlite.Options{Holder: h.what, Now: h.now})
 		if dayfly.ErrorCode(err) == dayfly.CodeRefused {
 			return nil, &exit{exitError, err} // refused is how runs end
 		}
@@ -263,7 +271,11 @@ func (h *home) Bucket() (*dir.Bucket, error) {
 		if err := h.bucketGone(); err != nil {
 			return nil, err
 		}
-		b, err := dir.Open(h.bucketDir())
+		open := dir.Open
+		if h.readOnly {
+			open = dir.OpenReadOnly
+		}
+		b, err := open(h.bucketDir())
 		if err != nil {
 			return nil, misplaced(fmt.Errorf("open the bucket: %w", err), "")
 		}

@@ -40,7 +40,7 @@ picks a run of an array.`,
 }
 
 func (a *app) showLogs(ctx context.Context, name, shard string, follow, raw bool, attempt int) error {
-	h, err := a.open()
+	h, err := a.openToLook()
 	if err != nil {
 		return err
 	}

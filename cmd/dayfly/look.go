@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/store"
 	"github.com/dayfly-io/dayfly/internal/store/sqlite"
@@ -41,6 +43,29 @@ func (a *app) look(ctx context.Context) (*looked, error) {
 		return nil, &exit{exitError, err} // refused is how runs end
 	}
 	return l, err
+}
+
+// openToLook opens the data directory for a command that only shows what is there. One that cannot be written is
+// shown all the same, as it was recorded: nobody can look after its runs then.
+func (a *app) openToLook() (*home, error) {
+	where, err := a.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	why := unix.Access(where, unix.W_OK)
+	if a.home != nil || why != unix.EROFS && why != unix.EACCES {
+		return a.open()
+	}
+	h := &home{dir: where, what: a.what, lookup: a.lookup, now: a.now, log: a.logger(), readOnly: true}
+	if h.settings, _, err = readSettings(h.path(settingsFile)); err != nil {
+		return nil, misplaced(err, "")
+	}
+	if err := h.hold(); err != nil {
+		return nil, err
+	}
+	a.warn("%s cannot be written (%s): this is what is on record, and may be out of date", where, why)
+	a.home = h
+	return h, nil
 }
 
 // jobs are the records of all jobs.

@@ -39,7 +39,7 @@ type liveMachine struct {
 }
 
 func (a *app) machines(ctx context.Context, output string) error {
-	h, err := a.open()
+	h, err := a.openToLook()
 	if err != nil {
 		return err
 	}

@@ -279,7 +279,7 @@ func (a *app) jobOf(ctx context.Context, name string) (dayfly.Job, *store.Job, e
 		a.advise(j)
 		return j.file.Job, nil, nil
 	}
-	h, err := a.open()
+	h, err := a.openToLook()
 	if err != nil {
 		return dayfly.Job{}, nil, err
 	}

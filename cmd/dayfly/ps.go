@@ -46,7 +46,7 @@ type activeRun struct {
 }
 
 func (a *app) ps(ctx context.Context, output string) error {
-	h, err := a.open()
+	h, err := a.openToLook()
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ type knownJob struct {
 }
 
 func (a *app) psJobs(ctx context.Context, output string) error {
-	h, err := a.open()
+	h, err := a.openToLook()
 	if err != nil {
 		return err
 	}

@@ -140,6 +140,9 @@ func (a *app) glanceOver(ctx context.Context, h *home, scope store.Scope) error 
 }
 
 func (a *app) passOver(ctx context.Context, h *home, scope reconcile.Scope) error {
+	if h.readOnly {
+		return nil
+	}
 	held, err := h.daemon()
 	if err != nil || held {
 		return err

@@ -42,7 +42,7 @@ that differs. RUN may be the beginning of an id; --shard picks a run of an array
 }
 
 func (a *app) results(ctx context.Context, name, shard, to string, force bool, output string) error {
-	h, err := a.open()
+	h, err := a.openToLook()
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ var (
 	ErrStale    = errors.New("record was changed by somebody else") // compare-and-swap lost; read again
 	ErrNewer    = errors.New("data was written by a newer version of dayfly")
 	ErrBusy     = errors.New("store is busy") // bounded wait for another process was over
-	ErrDisk     = errors.New("the disk is full or fails")
+	ErrDisk     = errors.New("the disk is full, read-only or fails")
 )
 
 // Scope is what a pass looks at: one run, one job, or, empty, everything.

@@ -21,6 +21,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -50,6 +51,15 @@ var _ bucket.Bucket = (*Bucket)(nil)
 // Open gives the bucket in a directory and makes the directory if need be. Remains of writers that
 // died more than a day ago are removed.
 func Open(dir string) (*Bucket, error) { return open(dir, (*os.File).Sync) }
+
+// OpenReadOnly gives the bucket in a directory to read from: nothing is made or removed there.
+func OpenReadOnly(dir string) (*Bucket, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket: %w", err)
+	}
+	return &Bucket{root: root, sync: (*os.File).Sync}, nil
+}
 
 func open(dir string, sync func(*os.File) error) (*Bucket, error) {
 	if err := durable.MkdirAll(dir, dirMode, sync); err != nil {
@@ -120,7 +130,7 @@ func (b *Bucket) Close() error { return b.root.Close() }
 func (b *Bucket) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
 	r, err := b.get(ctx, key, offset, length)
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", key, err)
+		return nil, fmt.Errorf("get %s: %w", key, b.named(err))
 	}
 	return r, nil
 }
@@ -158,7 +168,7 @@ type section struct {
 func (b *Bucket) Stat(ctx context.Context, key string) (bucket.Info, error) {
 	info, err := b.stat(ctx, key)
 	if err != nil {
-		return bucket.Info{}, fmt.Errorf("stat %s: %w", key, err)
+		return bucket.Info{}, fmt.Errorf("stat %s: %w", key, b.named(err))
 	}
 	return info, nil
 }
@@ -197,6 +207,16 @@ func absent(err error) error {
 		return bucket.ErrNotFound
 	}
 	return err
+}
+
+// named says where the bucket is, where an error names a file only by its place in it.
+func (b *Bucket) named(err error) error {
+	_, path := errors.AsType[*fs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	if !path && !link || strings.Contains(err.Error(), b.root.Name()) {
+		return err
+	}
+	return fmt.Errorf("in %s: %w", b.root.Name(), err)
 }
 
 // firstErr is the first error there is.

@@ -100,6 +100,6 @@ func (w *walk) object(key string) bool {
 }
 
 func (w *walk) fail(err error) bool {
-	w.yield(bucket.Info{}, fmt.Errorf("list %s: %w", cmp.Or(w.prefix, "the bucket"), err))
+	w.yield(bucket.Info{}, fmt.Errorf("list %s: %w", cmp.Or(w.prefix, "the bucket"), w.b.named(err)))
 	return false
 }

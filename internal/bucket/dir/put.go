@@ -23,7 +23,7 @@ import (
 func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, c bucket.Condition) (bucket.Info, error) {
 	info, err := b.put(ctx, key, r, c)
 	if err != nil {
-		return bucket.Info{}, fmt.Errorf("put %s: %w", key, err)
+		return bucket.Info{}, fmt.Errorf("put %s: %w", key, b.named(err))
 	}
 	return info, nil
 }
@@ -233,7 +233,7 @@ func (b *Bucket) rmdir(folder string) error {
 // Delete implements bucket.Bucket.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err := b.delete(ctx, key); err != nil {
-		return fmt.Errorf("delete %s: %w", key, err)
+		return fmt.Errorf("delete %s: %w", key, b.named(err))
 	}
 	return nil
 }

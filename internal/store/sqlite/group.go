@@ -89,12 +89,12 @@ func (s *Store) change(ctx context.Context, f func(ctx context.Context) error) e
 	}
 	select {
 	case err := <-c.done:
-		return mapError(err)
+		return s.mapError(err)
 	case <-ctx.Done():
 		if s.group.leave(c) {
 			return ctx.Err()
 		}
-		return mapError(<-c.done) // it is being done, and that takes milliseconds
+		return s.mapError(<-c.done) // it is being done, and that takes milliseconds
 	}
 }
 

@@ -41,10 +41,18 @@ func openReadOnly(ctx context.Context, path string, o Options) (*Store, error) {
 		o.Wait = DefaultWait
 	}
 	s, err := lookAt(ctx, path, o, "")
-	if unshared(err) && isQuiet(path) {
+	switch {
+	case !unshared(err):
+	case isQuiet(path):
 		s, err = lookAt(ctx, path, o, "&immutable=1")
+	default:
+		err = &dayfly.Error{
+			Code: dayfly.CodeInternal, Err: err,
+			Message: fmt.Sprintf("%s-wal beside it holds changes that nobody has taken up since a crash, and here nobody can: %s", filepath.Base(path), err),
+			Hint:    "make that file system writable, or look at a copy of the directory with --data COPY",
+		}
 	}
-	return s, mapError(err)
+	return s, (&Store{path: path}).mapError(err)
 }
 
 func lookAt(ctx context.Context, path string, o Options, more string) (*Store, error) {

@@ -139,7 +139,7 @@ func (s *Store) connect(ctx context.Context, wait time.Duration, h hooks) (err e
 	}
 	s.write = newStatements(s.conn.PrepareContext)
 	if err := s.settle(ctx); err != nil {
-		return mapError(err)
+		return s.mapError(err)
 	}
 	// Always: the process that made the file may have died before it came to this.
 	if err := durable.Sync(filepath.Dir(s.path), h.sync); err != nil {
@@ -151,7 +151,7 @@ func (s *Store) connect(ctx context.Context, wait time.Duration, h hooks) (err e
 	s.pool.SetMaxOpenConns(readers)
 	s.pool.SetMaxIdleConns(readers)
 	s.read = newStatements(s.pool.PrepareContext)
-	return mapError(s.pool.PingContext(ctx))
+	return s.mapError(s.pool.PingContext(ctx))
 }
 
 // create makes the file, for its owner alone. It opens no file that is there (see the package comment).
@@ -249,18 +249,16 @@ func transact(ctx context.Context, conn *sql.Conn, f func(ctx context.Context) e
 	return err
 }
 
-// mapError gives an error of SQLite with a next step the port's name.
-func mapError(err error) error {
+// mapError gives an error of SQLite with a next step the port's name, and one of the disk the file's.
+func (s *Store) mapError(err error) error {
 	var e *sqlitelib.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	switch e.Code() {
-	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC,
-		sqlite3.SQLITE_IOERR_TRUNCATE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP:
-		return fmt.Errorf("%w: %w", store.ErrDisk, err)
-	}
-	if e.Code()&0xff == sqlite3.SQLITE_BUSY {
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY:
+		return fmt.Errorf("%w: %s: %w", store.ErrDisk, s.path, err)
+	case sqlite3.SQLITE_BUSY:
 		return fmt.Errorf("%w: %w", store.ErrBusy, err)
 	}
 	return err
@@ -329,24 +327,24 @@ func (s *Store) row(ctx context.Context, query string, args ...any) (*sql.Row, e
 func (s *Store) find(ctx context.Context, query string, args []any, into ...any) error {
 	st, err := s.read.of(ctx, query)
 	if err != nil {
-		return mapError(err)
+		return s.mapError(err)
 	}
 	err = st.QueryRowContext(ctx, args...).Scan(into...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.ErrNotFound
 	}
-	return mapError(err)
+	return s.mapError(err)
 }
 
 // list reads rows, each by f.
 func (s *Store) list(ctx context.Context, query string, args []any, f func(scan func(...any) error) error) error {
 	st, err := s.read.of(ctx, query)
 	if err != nil {
-		return mapError(err)
+		return s.mapError(err)
 	}
 	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {
-		return mapError(err)
+		return s.mapError(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -354,5 +352,5 @@ func (s *Store) list(ctx context.Context, query string, args []any, f func(scan 
 			return err
 		}
 	}
-	return mapError(rows.Err())
+	return s.mapError(rows.Err())
 }
