@@ -62,6 +62,9 @@ func (r *rungs) choose(ctx context.Context, c dayfly.MachineChoice) (w way, note
 		if ctx.Err() != nil {
 			return "", nil, ctx.Err()
 		}
+		if _, failed := errors.AsType[*diskError](err); failed { // which says nothing of the rung
+			return "", nil, err
+		}
 		refused = append(refused, err)
 	}
 	if (c.Isolation == "" || c.Isolation == dayfly.IsolationBest) && os.Geteuid() != 0 && !offline {
@@ -91,18 +94,34 @@ func (r *rungs) try(ctx context.Context, w way, known knownRungs) error {
 	}
 	box, err := os.MkdirTemp(r.dir, trying)
 	if err != nil {
-		return fmt.Errorf("try a sandbox: %w", err)
+		return &diskError{fmt.Errorf("try a sandbox: %w", err)}
 	}
 	_, err = runInit(ctx, r.program, "try", order{Way: w, Try: true, Root: os.Geteuid() == 0, Home: home(), Box: box, Deadline: time.Now().Add(time.Minute)}, false)
-	if rerr := r.program.removeAll(ctx, box); err == nil {
-		err = rerr
-	}
-	if err != nil {
+	rerr := r.program.removeAll(ctx, box)
+	switch {
+	case err != nil && ofDisk(err, box):
+		return &diskError{fmt.Errorf("try a sandbox: %w", err)}
+	case err != nil:
 		return fmt.Errorf("%s: %w", w.describe(), err)
+	case rerr != nil:
+		return &diskError{fmt.Errorf("try a sandbox: %w", rerr)}
 	}
 	known.Works[w] = true
 	r.remember(known)
 	return nil
+}
+
+// diskError is a disk that failed while a way was tried: a launch is repeated then, not made on a lower rung.
+type diskError struct{ err error }
+
+func (e *diskError) Error() string { return e.err.Error() }
+func (e *diskError) Unwrap() error { return e.err }
+
+// ofDisk tells whether a trial failed on what it has on the disk. Its words come from another process.
+func ofDisk(err error, box string) bool {
+	text := err.Error()
+	return strings.Contains(text, box) && slices.ContainsFunc([]unix.Errno{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS},
+		func(e unix.Errno) bool { return strings.Contains(text, e.Error()) })
 }
 
 func (w way) describe() string {

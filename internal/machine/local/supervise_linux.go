@@ -53,6 +53,9 @@ func Supervise(ctx context.Context, cfg SuperviseConfig, work func(ctx context.C
 		return err
 	}
 	ready, err := s.claim()
+	if err != nil {
+		s.giveUp(err)
+	}
 	s.answer(ready, err)
 	if err != nil || ready != answerReady {
 		s.lock.Close()
@@ -66,7 +69,7 @@ func Supervise(ctx context.Context, cfg SuperviseConfig, work func(ctx context.C
 		go s.guardHome(ctx, cancel)
 		err = s.work(ctx, work)
 	}
-	return errors.Join(err, s.leave(context.WithoutCancel(ctx)))
+	return errors.Join(err, s.leave(context.WithoutCancel(ctx), err))
 }
 
 // supervisor holds what Supervise has.
@@ -143,6 +146,16 @@ func (s *supervisor) claim() (answer string, err error) {
 	}
 	return answerReady, nil
 }
+
+// giveUp says why a machine that counts as started never was, before it is seen that nobody supervises it.
+func (s *supervisor) giveUp(cause error) {
+	if started, err := s.dir.has(fileStarted); err == nil && started && s.lock != nil {
+		_ = s.dir.markClosed(because(cause)) // the launcher is told all the same
+	}
+}
+
+// because is an error as the reason for a machine's end.
+func because(err error) string { return "it gave up: " + strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // over tells whether this machine was started or closed before.
 func (s *supervisor) over() (bool, error) {
@@ -300,15 +313,19 @@ func (s *supervisor) work(ctx context.Context, work func(context.Context, Work) 
 	return err
 }
 
-// leave ends and removes everything, and only then says that it is over.
-func (s *supervisor) leave(ctx context.Context) error {
+// leave ends and removes everything, and only then says that it is over, and what was wrong if anything was.
+func (s *supervisor) leave(ctx context.Context, cause error) error {
 	dir := s.at()
 	s.sandbox.status.move(dir)
 	err := errors.Join(s.sandbox.destroy(ctx), dir.clean(ctx, s.program))
 	if err != nil {
 		s.log.Error("something of the machine is left", "token", s.dir.token(), "error", err)
 	}
-	cerr := dir.markClosed("it ended by itself")
+	reason := "it ended by itself"
+	if cause != nil {
+		reason = because(cause)
+	}
+	cerr := dir.markClosed(reason)
 	if errors.Is(cerr, fs.ErrNotExist) {
 		cerr = nil // a Forget could not have, but somebody removed the folder
 	}
