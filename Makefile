@@ -13,7 +13,7 @@ export CGO_ENABLED ?= 0
 # Not FUZZ and RACED: make would export them empty where nobody has set them.
 export GO FUZZTIME STAMP
 
-.PHONY: help build demo man docs test check mutants kill9 powercut bench fuzz vuln clean
+.PHONY: help build demo man docs test check mutants kill9 powercut faults bench fuzz vuln clean
 
 help: ## say what there is to make
 	@echo 'make TARGET'
@@ -46,6 +46,10 @@ mutants: bin/tools/mutants ## show that the tests can fail; ONLY=name, WRITE=1, 
 kill9: ## kill -9 at every system call of one run; ONLY=regexp picks some
 	@scripts/prepare
 	@$(GO) test ./internal/e2e -run '^TestKill9Real$$' -count=1 -v -timeout 2h -e2e.kill9=0 $(if $(ONLY),-e2e.kill9.only='$(ONLY)')
+
+faults: ## a disk that fails at every system call of one run; ONLY=regexp picks some
+	@scripts/prepare
+	@$(GO) test ./internal/e2e -run '^Test(Faults|DeadDisk)Real$$' -count=1 -v -timeout 3h -e2e.faults=0 $(if $(ONLY),-e2e.faults.only='$(ONLY)')
 
 powercut: ## power cuts at every moment of a day; CUTS=number draws so many
 	@$(GO) test ./internal/e2e -run '^TestPowerCutReal$$' -count=1 -v -timeout 2h -e2e.cuts=$(or $(CUTS),0)

@@ -108,7 +108,8 @@ type trial struct {
 	s            *theatre
 	scene, name  string
 	installation string
-	judge        func(role string, c *ptrace.Call) ptrace.Verdict
+	judge        func(p *trial, role string, c *ptrace.Call) ptrace.Verdict
+	faulty       bool // its disk has failed
 
 	traced         *ptrace.Program
 	stdout, stderr string
@@ -125,7 +126,7 @@ func (p *trial) wrong(format string, args ...any) {
 }
 
 // play plays the scene, lets something healthy go on with what is left of it, and looks at everything.
-func (s *theatre) play(scene, name string, judge func(role string, c *ptrace.Call) ptrace.Verdict) *trial {
+func (s *theatre) play(scene, name string, judge func(p *trial, role string, c *ptrace.Call) ptrace.Verdict) *trial {
 	h, remove := makeHome(s.t)
 	defer remove()
 	p := &trial{home: h, s: s, scene: scene, name: "k" + name, judge: judge, installation: "trial-" + name}
@@ -139,6 +140,7 @@ func (s *theatre) play(scene, name string, judge func(role string, c *ptrace.Cal
 	if len(p.problems) == 0 {
 		p.perform()
 		p.goOn()
+		p.sweep()
 		p.check()
 	}
 	return p
@@ -176,7 +178,7 @@ func (p *trial) perform() {
 		Path: p.bin, Args: p.args(), Env: append(os.Environ(), "DAYFLY_DATA="+p.dir), Dir: top, Stdout: out, Stderr: diag,
 		Enter: func(c *ptrace.Call) ptrace.Verdict {
 			if role := roleOf(c.Process); role != "" {
-				return p.judge(role, c)
+				return p.judge(p, role, c)
 			}
 			return ptrace.Pass()
 		},
@@ -303,6 +305,18 @@ func (p *trial) goOn() {
 	var err error
 	if p.runs, err = records(out.String()); err != nil {
 		p.wrong("%w", err)
+	}
+}
+
+// sweep sweeps twice, where the disk has failed: what could not be removed then is removed now.
+func (p *trial) sweep() {
+	if !p.faulty {
+		return
+	}
+	for range 2 {
+		if out, err := p.command("sweep").CombinedOutput(); err != nil {
+			p.wrong("sweep: %w: %s", err, out)
+		}
 	}
 }
 
