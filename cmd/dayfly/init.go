@@ -324,7 +324,7 @@ var plainWord = regexp.MustCompile(`^(\./)?[A-Za-z][A-Za-z0-9_]*([/.-][A-Za-z0-9
 // commandOf is a command as a block of lines where it has several, else as a text.
 func commandOf(run string) string {
 	run = strings.TrimRight(run, "\n")
-	odd := strings.HasPrefix(run, " ") || strings.HasPrefix(run, "\t") || strings.ContainsFunc(run, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' })
+	odd := run != strings.TrimLeft(run, " \t\n") || strings.ContainsFunc(run, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' })
 	if !strings.Contains(run, "\n") || odd {
 		return quoted(run)
 	}
