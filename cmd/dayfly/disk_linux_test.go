@@ -20,7 +20,8 @@ func onSmallDisk(t *testing.T, c *call) (disk string, fill func() (ballast strin
 		t.Skipf("a small disk cannot be mounted here, which takes root: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(disk, 0); err != nil {
+		// Detached, since the kernel lets go of a machine's mounts a moment after its last process: until then the disk is busy.
+		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
