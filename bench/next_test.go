@@ -1,7 +1,6 @@
 package main
 
 import (
-	"math"
 	"testing"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/aptible/supercronic/cronexpr"
 
 	"github.com/dayfly-io/dayfly/internal/schedule"
+	"github.com/dayfly-io/dayfly/internal/schedule/scheduletest"
 )
 
 // typical are eleven expressions that every library here reads, and reads alike.
@@ -56,7 +56,7 @@ var libraries = []struct {
 	}},
 }
 
-// BenchmarkNext follows each expression from instant to instant, and reports the geometric mean over all.
+// BenchmarkNext compares the libraries as [scheduletest.Benchmark] does, through years that all of them reach.
 func BenchmarkNext(b *testing.B) {
 	in, err := time.LoadLocation(zone)
 	if err != nil {
@@ -64,30 +64,14 @@ func BenchmarkNext(b *testing.B) {
 	}
 	for _, l := range libraries {
 		b.Run(l.name, func(b *testing.B) {
-			logs, measured := 0.0, 0
-			for _, expression := range typical {
-				b.Run(expression, func(b *testing.B) {
-					next := l.next(b, expression, in)
-					start := time.Date(2026, 11, 22, 0, 0, 0, 0, in)
-					at := start
-					b.ReportAllocs()
-					for b.Loop() {
-						if at = next(at); at.Year() > 2060 || at.IsZero() {
-							at = start
-						}
+			scheduletest.Benchmark(b, time.Date(2026, 11, 22, 0, 0, 0, 0, in), typical, func(b *testing.B, expression string) func(time.Time) time.Time {
+				next := l.next(b, expression, in)
+				return func(t time.Time) time.Time {
+					if t = next(t); t.Year() > 2060 {
+						return time.Time{}
 					}
-					logs += math.Log(float64(b.Elapsed().Nanoseconds()) / float64(b.N))
-					measured++
-				})
-			}
-			b.Run("geometric mean", func(b *testing.B) {
-				if measured < len(typical) {
-					b.Skip("not all were measured")
+					return t
 				}
-				for b.Loop() {
-					// Only the figure below is of interest.
-				}
-				b.ReportMetric(math.Exp(logs/float64(measured)), "ns/op")
 			})
 		})
 	}

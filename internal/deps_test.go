@@ -114,6 +114,7 @@ var dependencies = []dependency{
 	{"go.yaml.in/yaml", []string{"internal/spec"}, "young: wrapped in one package"},
 	{"modernc.org/sqlite", []string{"internal/store/sqlite"}, "the database of one adapter"},
 	{"github.com/aws/aws-sdk-go-v2", []string{"internal/machine/ec2", "internal/bucket/s3", "internal/awsdeploy"}, "huge, and only these call the cloud"},
+	{"golang.org/x/sync", []string{"cmd", "internal/reconcile", "internal/agent"}, "a bounded number of goroutines at once"},
 	{"golang.org/x/sys", []string{"internal/machine/local", "internal/store/sqlite", "internal/bucket/dir", "internal/bell", "internal/folder", "internal/daemon", "cmd"}, "system calls that syscall lacks"},
 	{"github.com/spf13/pflag", []string{"cmd"}, "cobra's flags, and what is wrong with their values"},
 	{"github.com/google/go-cmp", nil, ""},

@@ -8,9 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
@@ -191,20 +191,15 @@ func (h *home) applyAll(ctx context.Context, f found, ready []reconcile.Wanted, 
 	defer h.ring()
 	effects := reconcile.Preview(stored, f.wanted(ready), prune, h.now())
 	all, errs := make([]change, len(effects)), make([]error, len(effects))
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for range min(applyAtOnce, len(effects)) {
-		wg.Go(func() {
-			for i := range next {
-				all[i], errs[i] = h.carryOut(ctx, effects[i])
-			}
+	var work errgroup.Group
+	work.SetLimit(applyAtOnce)
+	for i := range effects {
+		work.Go(func() error {
+			all[i], errs[i] = h.carryOut(ctx, effects[i])
+			return nil // one that fails does not stop the others
 		})
 	}
-	for i := range effects {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
+	_ = work.Wait()
 	var done []change
 	for i, c := range all {
 		if errs[i] == nil {

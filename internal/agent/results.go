@@ -15,6 +15,8 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/archive"
 )
@@ -199,24 +201,19 @@ func (s *saver) cutToLimits() {
 func (s *saver) storeAll(ctx context.Context, root *os.Root) ([]dayfly.Result, error) {
 	done := make([]*dayfly.Result, len(s.plan))
 	errs := make([]error, len(s.plan))
-	next := make(chan int)
-	var workers sync.WaitGroup
-	for range min(atOnce, len(s.plan)) {
-		workers.Go(func() {
-			for i := range next {
-				done[i], errs[i] = s.storeOne(ctx, root, s.plan[i])
-			}
-		})
-	}
-	for i := range s.plan {
+	var work errgroup.Group
+	work.SetLimit(atOnce)
+	for i, p := range s.plan {
 		if ctx.Err() != nil {
 			errs[i] = context.Cause(ctx)
 			break
 		}
-		next <- i
+		work.Go(func() error {
+			done[i], errs[i] = s.storeOne(ctx, root, p)
+			return nil // what can be stored is
+		})
 	}
-	close(next)
-	workers.Wait()
+	_ = work.Wait()
 	var out []dayfly.Result
 	for _, r := range done {
 		if r != nil {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/bucket"
 	"github.com/dayfly-io/dayfly/internal/machine"
@@ -272,20 +274,15 @@ func (p *pass) each(runs []dayfly.Run, f func(dayfly.Run) (dayfly.Run, error)) (
 
 // together calls f for 0 to n-1, a bounded number at once.
 func (p *pass) together(n int, f func(i int)) {
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(p.Parallel, n) {
-		wg.Go(func() {
-			for i := range next {
-				f(i)
-			}
+	var work errgroup.Group
+	work.SetLimit(p.Parallel)
+	for i := range n {
+		work.Go(func() error {
+			f(i)
+			return nil
 		})
 	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
+	_ = work.Wait()
 }
 
 // advanceAll takes every run as far as it goes without a new launch.

@@ -1,11 +1,11 @@
 package schedule_test
 
 import (
-	"math"
 	"testing"
 	"time"
 
 	"github.com/dayfly-io/dayfly/internal/schedule"
+	"github.com/dayfly-io/dayfly/internal/schedule/scheduletest"
 )
 
 // typical are the eleven expressions whose geometric mean is the figure to watch, in America/New_York.
@@ -32,35 +32,14 @@ func parse(t testing.TB, text, zone string) *schedule.Schedule {
 	return s
 }
 
-// BenchmarkNext follows each of the typical schedules from instant to instant, through years past the last
-// transition that the zone's file lists, and reports the geometric mean over all.
+// BenchmarkNext goes through years past the last transition that the zone's file lists.
 func BenchmarkNext(b *testing.B) {
-	logs, measured := 0.0, 0
-	for _, text := range typical {
-		b.Run(text, func(b *testing.B) {
-			s := parse(b, text, "America/New_York")
-			start := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
-			at := start
-			b.ReportAllocs()
-			for b.Loop() {
-				next, ok := s.Next(at)
-				if !ok {
-					next = start
-				}
-				at = next
-			}
-			logs += math.Log(float64(b.Elapsed().Nanoseconds()) / float64(b.N))
-			measured++
-		})
-	}
-	b.Run("geometric mean", func(b *testing.B) {
-		if measured < len(typical) {
-			b.Skip("not all were measured")
+	scheduletest.Benchmark(b, time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), typical, func(b *testing.B, text string) func(time.Time) time.Time {
+		s := parse(b, text, "America/New_York")
+		return func(t time.Time) time.Time {
+			next, _ := s.Next(t)
+			return next
 		}
-		for b.Loop() {
-			// Only the figure below is of interest.
-		}
-		b.ReportMetric(math.Exp(logs/float64(measured)), "ns/op")
 	})
 }
 
