@@ -30,7 +30,7 @@ const adapters = 4 // the layer of the adapters
 // by one another, never by what ships.
 var testKits = []string{
 	"internal/schedule/scheduletest", "internal/store/storetest",
-	"internal/machine/machinetest", "internal/bucket/buckettest", "internal/e2e/ptrace",
+	"internal/durable/disktest", "internal/machine/machinetest", "internal/bucket/buckettest", "internal/e2e/ptrace",
 }
 
 // An edge is an import that is allowed. One that goes up, sideways, or to an

@@ -10,21 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dayfly-io/dayfly/internal/daemon"
+	"github.com/dayfly-io/dayfly/internal/durable/disktest"
 )
 
 // onSmallDisk puts the data directory on a disk of 1 MiB; fill leaves no room there until its file is gone.
 func onSmallDisk(t *testing.T, c *call) (disk string, fill func() (ballast string)) {
 	t.Helper()
 	disk = t.TempDir()
-	if err := unix.Mount("none", disk, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("a small disk cannot be mounted here, which takes root: %v", err)
-	}
-	t.Cleanup(func() {
-		// Detached, since the kernel lets go of a machine's mounts a moment after its last process: until then the disk is busy.
-		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	disktest.Mount(t, disk, "1m")
 	c.data = filepath.Join(disk, "data")
 	c.env = append(c.env, "DAYFLY_DATA="+c.data)
 	return disk, func() string {

@@ -85,6 +85,8 @@ func hint(err error) string {
 		return "see what the system says of that disk (dmesg); what dayfly acknowledged before is safe"
 	case errors.Is(err, store.ErrDisk):
 		return makeRoom + "; if there is room, see what the system says of that disk (dmesg)"
+	case errors.Is(err, store.ErrOpen):
+		return "see whether you may write that file and those beside it (ls -la), and what the system says of that disk (dmesg)"
 	}
 	return ""
 }
@@ -94,7 +96,7 @@ const makeRoom = "make room on that disk and try again; what dayfly acknowledged
 // explained adds what the data directory's disk has to do with an error that does not say so itself:
 // SQLite has many words for a full disk.
 func (a *app) explained(err error) error {
-	if a.home == nil || err == nil || dayfly.ErrorCode(err) != dayfly.CodeInternal || hint(err) != "" || !isFull(a.home.dir) {
+	if a.home == nil || err == nil || dayfly.ErrorCode(err) != dayfly.CodeInternal || hint(err) != "" && !errors.Is(err, store.ErrOpen) || !isFull(a.home.dir) {
 		return err
 	}
 	full := &dayfly.Error{Code: dayfly.CodeInternal, Message: fmt.Sprintf("%s (the disk of %s is full)", err, a.home.dir), Hint: makeRoom, Err: err}

@@ -1,34 +1,24 @@
 package agent_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/agent"
 	"github.com/dayfly-io/dayfly/internal/bucket/dir"
+	"github.com/dayfly-io/dayfly/internal/durable/disktest"
 )
-
-// small names the variable by which a test finds itself in a mount namespace of its own.
-const small = "DAYFLY_TEST_SMALL_DISK"
 
 // TestASmallDisk runs jobs that fill the disk on which everything lies.
 func TestASmallDisk(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(small) == "" {
-		again(t)
+	if !disktest.Alone(t) {
 		return
 	}
 	for name, c := range map[string]struct {
@@ -58,8 +48,7 @@ func TestASmallDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			top := t.TempDir()
-			must(t, unix.Mount("none", top, "tmpfs", 0, "size=2m"))
-			t.Cleanup(func() { _ = unix.Unmount(top, unix.MNT_DETACH) })
+			disktest.Mount(t, top, "2m")
 			r, log, saved := onDisk(t, top, c.script)
 			wantOutcome(t, r, c.outcome, c.code, c.reason)
 			if !strings.Contains(log, "words\n") || saved != c.saved {
@@ -73,8 +62,7 @@ func TestASmallDisk(t *testing.T) {
 // they run, and once more when it is saved.
 func TestALongLogOnASmallDisk(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(small) == "" {
-		again(t)
+	if !disktest.Alone(t) {
 		return
 	}
 	for name, c := range map[string]struct {
@@ -90,8 +78,7 @@ func TestALongLogOnASmallDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			top := t.TempDir()
-			must(t, unix.Mount("none", top, "tmpfs", 0, "size=2m"))
-			t.Cleanup(func() { _ = unix.Unmount(top, unix.MNT_DETACH) })
+			disktest.Mount(t, top, "2m")
 			r, log, _ := onDisk(t, top, c.script)
 			wantOutcome(t, r, dayfly.Failed, c.code, c.reason)
 			wantNote(t, r, c.note)
@@ -131,29 +118,4 @@ func onDisk(t *testing.T, top, script string) (r dayfly.Report, log, saved strin
 		saved += read(o.Key)
 	}
 	return r, read(r.Log.Key), saved
-}
-
-// again runs the calling test in a namespace where it may mount.
-func again(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
-	cmd.Env = append(os.Environ(), small+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	if os.Getuid() == 0 { // needs no user namespace, which some hosts refuse
-		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
-	}
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Skipf("no mount namespace can be made here: %v", err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("on a small disk: %v\n%s", err, out.String())
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/durable/disktest"
 	"github.com/dayfly-io/dayfly/internal/e2e/ptrace"
 )
 
@@ -117,14 +118,7 @@ func newSmallDisk(t *testing.T, path string) *smallDisk {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", path, "tmpfs", 0, "size=16m"); err != nil {
-		t.Skipf("a small disk cannot be mounted here, which takes root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	disktest.Mount(t, path, "16m")
 	return &smallDisk{t, filepath.Join(path, "ballast")}
 }
 

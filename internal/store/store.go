@@ -21,6 +21,7 @@ var (
 	ErrNewer    = errors.New("data was written by a newer version of dayfly")
 	ErrBusy     = errors.New("store is busy") // bounded wait for another process was over
 	ErrDisk     = errors.New("the disk is full, read-only or fails")
+	ErrOpen     = errors.New("a file of the records cannot be opened") // nor is said why
 )
 
 // Scope is what a pass looks at: one run, one job, or, empty, everything.

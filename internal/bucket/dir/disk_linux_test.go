@@ -1,11 +1,8 @@
 package dir_test
 
 import (
-	"bytes"
 	"errors"
 	"io"
-	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,46 +10,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dayfly-io/dayfly/internal/bucket"
+	"github.com/dayfly-io/dayfly/internal/durable/disktest"
 )
 
-// small names the variable by which a test finds itself in a mount namespace of its own.
-const small = "DAYFLY_TEST_SMALL_DISK"
-
-// ownDisk runs the calling test again in a namespace where it may mount a small file system.
-// False is the outer call.
-func ownDisk(t *testing.T) (top string, inside bool) {
+func smallDisk(t *testing.T) string {
 	t.Helper()
-	if top := os.Getenv(small); top != "" {
-		if err := unix.Mount("none", top, "tmpfs", 0, "size=256k"); err != nil {
-			t.Fatalf("mount a small disk: %v", err)
-		}
-		t.Cleanup(func() { _ = unix.Unmount(top, unix.MNT_DETACH) })
-		return top, true
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
-	cmd.Env = append(os.Environ(), small+"="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Skipf("no user namespace can be made here: %v", err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("on a small disk: %v\n%s", err, out.String())
-	}
-	return "", false
+	top := t.TempDir()
+	disktest.Mount(t, top, "256k")
+	return top
 }
 
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	top, inside := ownDisk(t)
-	if !inside {
+	if !disktest.Alone(t) {
 		return
 	}
+	top := smallDisk(t)
 	b := mustOpen(t, top)
 	mustPut(t, b, "there", "whole")
 	for _, c := range []bucket.Condition{{}, {IfAbsent: true}} {
@@ -74,10 +47,10 @@ func TestFullDisk(t *testing.T) {
 
 func TestReadOnlyDisk(t *testing.T) {
 	t.Parallel()
-	top, inside := ownDisk(t)
-	if !inside {
+	if !disktest.Alone(t) {
 		return
 	}
+	top := smallDisk(t)
 	b := mustOpen(t, top)
 	mustPut(t, b, "d/there", "whole")
 	if err := unix.Mount("none", top, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {

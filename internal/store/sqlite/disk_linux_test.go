@@ -1,10 +1,8 @@
 package sqlite_test
 
 import (
-	"bytes"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -13,50 +11,26 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/durable/disktest"
 	"github.com/dayfly-io/dayfly/internal/store"
 	"github.com/dayfly-io/dayfly/internal/store/sqlite"
 )
 
-// small names the variable by which a test finds itself in a mount namespace of its own.
-const small = "DAYFLY_TEST_SMALL_DISK"
-
-// ownDisk runs the calling test again in a namespace where it may mount a small file system.
-// False is the outer call.
-func ownDisk(t *testing.T) (top string, inside bool) {
+func smallDisk(t *testing.T) string {
 	t.Helper()
-	if top := os.Getenv(small); top != "" {
-		if err := unix.Mount("none", top, "tmpfs", 0, "size=1m"); err != nil {
-			t.Fatalf("mount a small disk: %v", err)
-		}
-		t.Cleanup(func() { _ = unix.Unmount(top, unix.MNT_DETACH) })
-		return top, true
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
-	cmd.Env = append(os.Environ(), small+"="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Skipf("no user namespace can be made here: %v", err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("on a small disk: %v\n%s", err, out.String())
-	}
-	return "", false
+	top := t.TempDir()
+	disktest.Mount(t, top, "1m")
+	return top
 }
 
 // The disk fills up, again and again. Each time an error says so, what was acknowledged is there and
 // nothing else, and when there is room again the store goes on without being opened anew.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	top, inside := ownDisk(t)
-	if !inside {
+	if !disktest.Alone(t) {
 		return
 	}
+	top := smallDisk(t)
 	s := openAt(t, filepath.Join(top, "dayfly.db"))
 	acknowledged := map[dayfly.RunID]bool{}
 	for round := range 3 {
@@ -108,10 +82,10 @@ func TestFullDisk(t *testing.T) {
 
 func TestReadOnlyDisk(t *testing.T) {
 	t.Parallel()
-	top, inside := ownDisk(t)
-	if !inside {
+	if !disktest.Alone(t) {
 		return
 	}
+	top := smallDisk(t)
 	path := filepath.Join(top, "dayfly.db")
 	s := openAt(t, path)
 	if _, err := s.InsertRuns(t.Context(), []dayfly.Run{runOf("pi", 0)}); err != nil {

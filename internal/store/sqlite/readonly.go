@@ -46,7 +46,7 @@ func openReadOnly(ctx context.Context, path string, o Options) (*Store, error) {
 	case isQuiet(path):
 		s, err = lookAt(ctx, path, o, "&immutable=1")
 	default:
-		err = &dayfly.Error{
+		return nil, &dayfly.Error{
 			Code: dayfly.CodeInternal, Err: err,
 			Message: fmt.Sprintf("%s-wal beside it holds changes that nobody has taken up since a crash, and here nobody can: %s", filepath.Base(path), err),
 			Hint:    "make that file system writable, or look at a copy of the directory with --data COPY",

@@ -258,6 +258,8 @@ func (s *Store) mapError(err error) error {
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY:
 		return fmt.Errorf("%w: %s: %w", store.ErrDisk, s.path, err)
+	case sqlite3.SQLITE_CANTOPEN: // of the file, or of the journals beside it
+		return fmt.Errorf("%w: %s: %w", store.ErrOpen, s.path, err)
 	case sqlite3.SQLITE_BUSY:
 		return fmt.Errorf("%w: %w", store.ErrBusy, err)
 	}

@@ -1,8 +1,10 @@
 package sqlite_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +30,19 @@ func openAt(t testing.TB, path string) *sqlite.Store {
 }
 
 func open(t testing.TB) store.Store { return openAt(t, filepath.Join(t.TempDir(), "new/dayfly.db")) }
+
+// SQLite does not say why it cannot open one of its files.
+func TestCannotOpen(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "dayfly.db")
+	if err := os.Mkdir(path+"-journal", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := sqlite.Open(t.Context(), path, options)
+	if !errors.Is(err, store.ErrOpen) || !strings.Contains(err.Error(), path) {
+		t.Errorf("a store whose journal cannot be opened: %v", err)
+	}
+}
 
 func TestStore(t *testing.T) {
 	t.Parallel()
