@@ -30,7 +30,7 @@ type Usage struct {
 	CPU  Seconds `json:"cpu"`
 	// PeakMemory is in bytes; 0: not known. It is that of the largest process, not the sum of all. Only
 	// where machine.memory is set, and a cgroup holds the machine to it, is it that of the whole machine,
-	// with what the kernel cached of files for it.
+	// with what the kernel cached of files for it. The least that is seen is the machine's own first process, 5 MB.
 	PeakMemory int64 `json:"peak_memory"`
 }
 
