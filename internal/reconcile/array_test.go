@@ -115,6 +115,37 @@ func TestArray(t *testing.T) {
 			want(t, "reason", r.Reason, "its shards run one after another")
 		}
 	})
+	t.Run("many that wait cost a pass neither many writes nor the turn to launch", func(t *testing.T) {
+		t.Parallel()
+		turns := &crowded{}
+		w := setup(t, func(w *world, c *reconcile.Config) {
+			turns.Store = w.store
+			c.Store, c.Machines = turns, 3
+		})
+		w.live = immortal
+		w.request(job("a", array(350, 0)))
+		told := func() (n int) {
+			for _, r := range w.history("a") {
+				if r.Reason == "the limit of 3 machines in all" {
+					n++
+				}
+			}
+			return n
+		}
+		for _, want := range []int{100, 200, 300, 347} {
+			w.pass()
+			if got := told(); got != want {
+				t.Errorf("%d runs were told what they wait for, want %d", got, want)
+			}
+		}
+		before := turns.asked
+		w.pass()
+		want(t, "turns to launch while nothing changes", turns.asked-before, 0)
+		w.provider.Kill(w.run("a-20261123T000000Z.i0.n1").Attempt().Token)
+		w.pass()
+		w.pass()
+		want(t, "machines when one has gone", len(w.provider.Alive()), 3)
+	})
 	t.Run("an overlap is one of the same shard", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)

@@ -27,6 +27,9 @@ func (p *pass) launchAll(ctx context.Context, active []dayfly.Run) ([]dayfly.Run
 	decided := map[dayfly.RunID]bool{}
 	var errs []error
 	first := p.now()
+	if p.standstill(ctx, active) {
+		return active, nil
+	}
 	for slices.ContainsFunc(active, func(r dayfly.Run) bool { return ready(r, p.now()) && !decided[r.ID] }) {
 		if !p.begins() || p.now().Sub(first) >= LaunchFor {
 			p.soon(p.now())
@@ -53,6 +56,36 @@ func (p *pass) launchAll(ctx context.Context, active []dayfly.Run) ([]dayfly.Run
 	return active, errors.Join(errs...)
 }
 
+// standstill tells whether, by what this pass has read, nothing is to be decided that is not stored already:
+// all that are ready wait for the same as before. Nobody has to wait for the turn to decide then, nor to read
+// anything anew; whatever has changed meanwhile rings.
+func (p *pass) standstill(ctx context.Context, active []dayfly.Run) bool {
+	if p.scope.Run != "" || !p.scope.Slot.IsZero() || p.Machines > 0 && p.scope.Job != "" {
+		return false // they depend on runs that are not among these
+	}
+	now := p.now()
+	if slices.ContainsFunc(active, func(r dayfly.Run) bool { return ready(r, now) && r.Reason == "" }) {
+		return false // nobody has decided on it yet
+	}
+	going := slices.DeleteFunc(slices.Clone(active), func(r dayfly.Run) bool { return r.State == dayfly.Ended })
+	all, err := p.admitAll(ctx, going, going)
+	if err != nil {
+		return false
+	}
+	for _, r := range going {
+		if v, ok := all[r.ID]; ready(r, now) && (!ok || v.launch || v.skip != "" || len(v.replace) > 0 || unsaid(r, v)) {
+			return false
+		}
+	}
+	return true
+}
+
+// unsaid tells whether it is not stored yet what a run waits for.
+func unsaid(r dayfly.Run, v verdict) bool { return len(r.Attempts) == 0 && r.Reason != v.wait }
+
+// sayAtOnce is how many runs are told in one go what they wait for. It is of use to people only.
+const sayAtOnce = 100
+
 // beginSome decides what becomes of the runs that are ready, and stores it; of those that may launch, for
 // so many at once. Nobody else decides meanwhile, and what others have decided before is read anew.
 func (p *pass) beginSome(ctx context.Context, active []dayfly.Run, decided map[dayfly.RunID]bool) (map[dayfly.RunID]verdict, []dayfly.Run, error) {
@@ -69,7 +102,7 @@ func (p *pass) beginSome(ctx context.Context, active []dayfly.Run, decided map[d
 	}
 	all, err := p.admitAll(ctx, active, others)
 	now := map[dayfly.RunID]verdict{}
-	launches := 0
+	launches, told := 0, 0
 	for _, run := range active {
 		v, ok := all[run.ID]
 		switch {
@@ -78,9 +111,17 @@ func (p *pass) beginSome(ctx context.Context, active []dayfly.Run, decided map[d
 		case v.launch:
 			launches++
 		}
-		if decided[run.ID] = true; ok { // where it is not, the error says why
-			now[run.ID] = v
+		decided[run.ID] = true
+		if !ok { // the error says why
+			continue
 		}
+		if v.wait != "" && len(v.replace) == 0 && unsaid(run, v) {
+			if told++; told > sayAtOnce { // some other time
+				p.soon(p.now().Add(Look))
+				continue
+			}
+		}
+		now[run.ID] = v
 	}
 	begun, err2 := p.each(active, func(run dayfly.Run) (dayfly.Run, error) {
 		v, ok := now[run.ID]
@@ -185,7 +226,7 @@ func (p *pass) obey(ctx context.Context, run dayfly.Run, v verdict) (dayfly.Run,
 		}
 		p.soon(p.now())
 	}
-	if run.Reason != v.wait && len(run.Attempts) == 0 {
+	if unsaid(run, v) {
 		waits := run.Clone()
 		waits.Reason = v.wait
 		return p.unlessElse(p.save(ctx, waits))

@@ -248,6 +248,7 @@ type crowded struct {
 	store.Store
 	err    error
 	inside int
+	asked  int
 }
 
 func (s *crowded) Admission(context.Context) (leave func(), err error) {
@@ -255,5 +256,6 @@ func (s *crowded) Admission(context.Context) (leave func(), err error) {
 		return nil, s.err
 	}
 	s.inside++
+	s.asked++
 	return func() { s.inside-- }, nil
 }
