@@ -320,22 +320,21 @@ func TestArrayInBatches(t *testing.T) {
 	})
 	t.Run("a kill between a range and the runs before it loses none", func(t *testing.T) {
 		t.Parallel()
-		dead := errors.New("killed")
 		for _, op := range []string{"InsertRuns", "PutRange", "PutJob"} {
 			w := setup(t)
 			w.apply(job("a", at("* * * * *")))
-			w.now = monday.Add(5*time.Minute + time.Second)
-			w.store.Fail(func(o string) error { // three are missed and the rest is on time, and the cursor stays
-				if o == "PutJob" {
-					return dead
-				}
-				return nil
-			}, nil)
-			_ = w.tryPass()
-			w.now = w.now.Add(time.Hour) // those between are a range of their own
+			third := dayfly.Run{
+				Job: "a", Slot: monday.Add(3 * time.Minute), Trigger: dayfly.TriggerSchedule, State: dayfly.Ended, Outcome: dayfly.Missed,
+			}
+			third.ID = dayfly.NewRunID(third.Job, third.Slot, "", 0)
+			if _, err := w.store.InsertRuns(t.Context(), []dayfly.Run{third}); err != nil { // of a pass that came no further
+				t.Fatal(err)
+			}
+			w.now = monday.Add(3 * time.Hour) // two are missed before it, and many behind
+			dead := false
 			w.store.Fail(nil, func(o string) error {
-				if o == op {
-					return dead
+				if dead = dead || o == op; dead {
+					return errors.New("killed")
 				}
 				return nil
 			})
@@ -479,6 +478,21 @@ func TestParams(t *testing.T) {
 			t.Fatal(err)
 		}
 		want(t, "environment of the retry", env(w.until(again.ID, dayfly.Ended)), env(r))
+	})
+	t.Run("the values of one run are not those of the next", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		j := job("pi", params, func(j *dayfly.Job) { j.Overlap = dayfly.OverlapAllow })
+		var ids []dayfly.RunID
+		for _, given := range []map[string]string{{"dry": "true"}, nil} {
+			runs, err := reconcile.Request(t.Context(), w.store, j, reconcile.Wish{Params: given}, w.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, runs[0].ID)
+		}
+		w.pass()
+		want(t, "environment of the second", env(w.run(ids[1])), "map[A:b DIGITS:1000 TO_YEAR:$(now)]")
 	})
 	t.Run("a run by schedule has the defaults", func(t *testing.T) {
 		t.Parallel()

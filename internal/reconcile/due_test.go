@@ -76,6 +76,17 @@ func TestPlan(t *testing.T) {
 		want(t, "end of the first", ranges[0].To, monday.Add(-31*time.Minute))
 		want(t, "begin of the second", ranges[1].From, monday.Add(-29*time.Minute))
 	})
+	t.Run("more runs than sixteen are one range, though the slots are few", func(t *testing.T) {
+		t.Parallel()
+		now := monday.Add(30 * time.Second)
+		for size, want := range map[int]string{8: strings.Repeat("m", 16) + strings.Repeat("r", 8), 9: "[2]" + strings.Repeat("r", 9)} {
+			j := job("j", at("30 * * * *"), catchUp(dayfly.CatchUpLast, time.Hour), func(j *dayfly.Job) { j.Array = &dayfly.Array{Size: size} })
+			ranges, runs, _, _ := reconcile.Plan(j, now.Add(-3*time.Hour), now, nil, 100, false)
+			if got := covers(ranges, runs); got != want {
+				t.Errorf("of %d shards: %s, want %s", size, got, want)
+			}
+		}
+	})
 	t.Run("every shard has its run", func(t *testing.T) {
 		t.Parallel()
 		j := job("j", at("* * * * *"), func(j *dayfly.Job) { j.Array = &dayfly.Array{Size: 3} })
