@@ -59,7 +59,8 @@ type Task struct {
 	Attempt         int               `json:"attempt"`
 	Slot            time.Time         `json:"slot"`
 	Shard           Shard             `json:"shard"`
-	Prefix          string            `json:"prefix"` // runs/JOB/RUN/ATTEMPT/
+	Shards          int               `json:"shards,omitempty"` // of the array; 0 where it is none
+	Prefix          string            `json:"prefix"`           // runs/JOB/RUN/ATTEMPT/
 	Env             map[string]string `json:"env,omitempty"`
 	SecretNames     []string          `json:"secret_names,omitempty"`
 	FilesSHA256     string            `json:"files_sha256,omitempty"`

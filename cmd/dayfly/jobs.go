@@ -231,7 +231,30 @@ func (j jobFile) advice(now time.Time) []*spec.Error {
 		w.Warning, w.Rule = true, spec.RuleAdvice
 		all = append(all, w)
 	}
-	return all
+	return append(all, j.restless(set, now)...)
+}
+
+// restless is a jitter that may put a run behind the next one, by the next slots that there are.
+func (j jobFile) restless(set *schedule.Set, now time.Time) []*spec.Error {
+	jitter := j.file.Job.Jitter.Duration()
+	gap := jitter + 1
+	before, ok := set.Next(now)
+	for range 50 {
+		if !ok || jitter == 0 {
+			break
+		}
+		var next time.Time
+		if next, ok = set.Next(before); ok {
+			gap, before = min(gap, next.Sub(before)), next
+		}
+	}
+	if gap > jitter {
+		return nil
+	}
+	w := j.file.At("jitter", fmt.Sprintf("slots come %s apart, and a run that begins up to %s later may still be active at the next, or not have begun", took(gap), took(jitter)),
+		"make it shorter, or choose overlap: queue")
+	w.Warning, w.Rule = true, spec.RuleAdvice
+	return []*spec.Error{w}
 }
 
 // spent tells whether nothing of a job comes by schedule any more.

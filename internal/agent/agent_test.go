@@ -76,14 +76,14 @@ func TestTheEnvironmentIsCompleteAndNothingElse(t *testing.T) {
 	task := &a.cfg.Task
 	task.Env = map[string]string{"DURATION": "60s", "LANG": "et_EE.UTF-8", "BOTH": "env", "DAYFLY_JOB": "forged", "DAYFLY_OTHER": "forged"}
 	task.SecretNames = []string{"BOTH"}
-	task.Shard, task.Attempt, task.PreviousSuccess = "eu-west-1/7", 2, task.Slot.Add(-24*time.Hour+5*time.Millisecond)
+	task.Shard, task.Shards, task.Attempt, task.PreviousSuccess = "eu-west-1/7", 20, 2, task.Slot.Add(-24*time.Hour+5*time.Millisecond)
 	a.cfg.Secrets = map[string]string{"BOTH": "ssh"}
 	a.cfg.Path, a.cfg.WorkInside, a.cfg.ResultsInside = "", "/w", "/r"
 	a.run()
 	want := []string{
 		"BOTH=ssh", "DAYFLY_ATTEMPT=2", "DAYFLY_DEADLINE=" + task.Deadline.UTC().Format(time.RFC3339Nano), "DAYFLY_JOB=night",
 		"DAYFLY_PREVIOUS_SUCCESS=2026-11-21T23:00:00.005Z", "DAYFLY_REGION=eu-west-1", "DAYFLY_RESULTS=/r", "DAYFLY_RUN=night-20261122T230000Z",
-		"DAYFLY_SHARD=eu-west-1/7", "DAYFLY_SLOT=2026-11-22T23:00:00Z", "DURATION=60s", "HOME=/w", "LANG=et_EE.UTF-8",
+		"DAYFLY_SHARD=eu-west-1/7", "DAYFLY_SHARDS=20", "DAYFLY_SLOT=2026-11-22T23:00:00Z", "DURATION=60s", "HOME=/w", "LANG=et_EE.UTF-8",
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TZ=UTC", "",
 	}
 	got := slices.DeleteFunc(strings.Split(a.log(), "\n"), func(s string) bool {

@@ -56,6 +56,7 @@ func (c *Config) words() map[string]string {
 		"DAYFLY_PREVIOUS_SUCCESS": instant(t.PreviousSuccess),
 		"DAYFLY_ATTEMPT":          strconv.Itoa(t.Attempt),
 		"DAYFLY_SHARD":            string(t.Shard),
+		"DAYFLY_SHARDS":           strconv.Itoa(max(1, t.Shards)),
 		"DAYFLY_REGION":           region,
 		"DAYFLY_DEADLINE":         instant(t.Deadline),
 		"DAYFLY_RESULTS":          c.ResultsInside,

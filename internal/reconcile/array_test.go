@@ -63,6 +63,7 @@ func TestArray(t *testing.T) {
 		for _, r := range w.history("a") {
 			want(t, "outcome of "+string(r.ID), r.Outcome, dayfly.Succeeded)
 			want(t, "shard of its task", r.Attempt().Request.Task.Shard, r.Shard)
+			want(t, "shards of its task", r.Attempt().Request.Task.Shards, 12)
 		}
 	})
 	t.Run("a request counts for itself, and so do retries", func(t *testing.T) {

@@ -264,6 +264,9 @@ func (p *pass) begin(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 		Prefix: dayfly.AttemptPrefix(run.Job, run.ID, number), Env: environment(job, run), SecretNames: slices.Sorted(maps.Keys(job.Secrets)),
 		FilesSHA256: job.FilesSHA256, Script: job.Run, Timeout: job.Timeout, Grace: job.Grace, Deadline: deadline, Pids: job.Machine.Pids,
 	}
+	if job.Array != nil {
+		spec.Task.Shards = job.Array.Size
+	}
 	if spec.Task.PreviousSuccess, err = p.lastSuccess(ctx, run.Job, run.Shard); err != nil {
 		return run, err
 	}

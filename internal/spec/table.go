@@ -173,7 +173,7 @@ var jobKeys = table{
 	{
 		Path: "array", Form: mapping(), Otherwise: "one run for each slot", Example: "array: {size: 20, at_once: 5}",
 		Doc: "Makes several runs of every slot.",
-		More: "Each on a machine of its own; it sees its index, counted from 0, in DAYFLY_SHARD. A slot that is missed or skipped is so for all of them, " +
+		More: "Each on a machine of its own; it sees its index, counted from 0, in DAYFLY_SHARD, and how many there are in DAYFLY_SHARDS. A slot that is missed or skipped is so for all of them, " +
 			"and an array begins in time when the first of them does. `dayfly run` runs all, --shard 3 one.",
 	},
 	{

@@ -15,6 +15,7 @@ var variables = []Variable{
 	{"DAYFLY_PREVIOUS_SUCCESS", "the slot of the last run that succeeded; empty where there is none"},
 	{"DAYFLY_ATTEMPT", "the number of the attempt, from 1"},
 	{"DAYFLY_SHARD", "the index or region of the run, where a slot has several runs"},
+	{"DAYFLY_SHARDS", "how many runs an array makes of a slot; 1 where it is none"},
 	{"DAYFLY_REGION", "the region, where the machine is in one"},
 	{"DAYFLY_DEADLINE", "when the machine is ended, whatever happens"},
 	{"DAYFLY_RESULTS", "a directory; what is left in it is kept"},
