@@ -55,6 +55,20 @@ type Reaper interface {
 	Reap(context.Context) ([]dayfly.Machine, error)
 }
 
+// Watcher is told how the daemon does. It must return at once; only a sweep may wait for it.
+type Watcher interface {
+	Passed(sum reconcile.Summary, took time.Duration, err error)
+	Swept(found []reconcile.Finding, err error)
+	Reaped(ended []dayfly.Machine, err error)
+}
+
+// nobody watches.
+type nobody struct{}
+
+func (nobody) Passed(reconcile.Summary, time.Duration, error) {}
+func (nobody) Swept([]reconcile.Finding, error)               {}
+func (nobody) Reaped([]dayfly.Machine, error)                 {}
+
 // Config is what a Daemon works with. Loop, Reaper, Now and Log are required.
 type Config struct {
 	Loop     Loop
@@ -62,6 +76,9 @@ type Config struct {
 	Bell     <-chan struct{} // receives when somebody has committed something
 	Ring     func()          // tells those who wait that a pass changed something
 	Listener net.Listener    // for /healthz; nil: none
+	Metrics  net.Listener    // for /metrics; nil: none
+	Scrape   http.Handler    // answers /metrics
+	Watch    Watcher         // nil: nobody watches
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -70,7 +87,6 @@ type Config struct {
 type Daemon struct {
 	Config
 	health health
-	server *http.Server
 	cancel context.CancelFunc
 	done   chan struct{} // closed when every goroutine has ended
 	start  sync.Once
@@ -82,8 +98,14 @@ func New(c Config) (*Daemon, error) {
 	if c.Loop == nil || c.Reaper == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("daemon: a field of Config is missing")
 	}
+	if c.Metrics != nil && c.Scrape == nil {
+		return nil, errors.New("daemon: nothing answers /metrics")
+	}
 	if c.Ring == nil {
 		c.Ring = func() {}
+	}
+	if c.Watch == nil {
+		c.Watch = nobody{}
 	}
 	d := &Daemon{Config: c, done: make(chan struct{})}
 	d.health.now = c.Now
@@ -100,7 +122,10 @@ func (d *Daemon) Start(ctx context.Context) {
 		wg.Go(func() { d.sweeps(ctx) })
 		wg.Go(func() { d.reaps(ctx) })
 		if d.Listener != nil {
-			d.serve(ctx, &wg)
+			d.serve(ctx, &wg, d.Listener, "GET /healthz", http.HandlerFunc(d.healthz))
+		}
+		if d.Metrics != nil {
+			d.serve(ctx, &wg, d.Metrics, "GET /metrics", d.Scrape)
 		}
 		go func() {
 			wg.Wait()
@@ -153,16 +178,18 @@ func (d *Daemon) passes(ctx context.Context) {
 }
 
 func (d *Daemon) pass(ctx context.Context) (reconcile.Summary, error) {
+	began := d.Now()
 	sum, err := d.Loop.Pass(ctx, reconcile.Scope{Slots: true})
 	if ctx.Err() != nil {
 		return sum, nil // it was stopped; that is no failure
 	}
 	d.health.passed(sum, err)
+	d.Watch.Passed(sum, d.Now().Sub(began), err)
 	if err != nil {
-		d.Log.Error("pass", "err", err)
+		d.Log.Error("pass", "pass", sum.Pass, "error", err)
 	}
 	if sum.Inserted+sum.Missed+sum.Skipped+sum.Launched+sum.Ended > 0 {
-		d.Log.Debug("pass", "inserted", sum.Inserted, "missed", sum.Missed, "skipped", sum.Skipped, "launched", sum.Launched, "ended", sum.Ended, "active", sum.Active)
+		d.Log.Debug("pass", "pass", sum.Pass, "inserted", sum.Inserted, "missed", sum.Missed, "skipped", sum.Skipped, "launched", sum.Launched, "ended", sum.Ended, "removed", sum.Removed, "active", sum.Active)
 		d.Ring()
 	}
 	return sum, err
@@ -178,7 +205,7 @@ func wait(sum reconcile.Summary, failures int, now time.Time) time.Duration {
 		return w
 	}
 	limit := Net
-	if sum == (reconcile.Summary{}) { // it got nowhere
+	if sum == (reconcile.Summary{Pass: sum.Pass}) { // it got nowhere
 		limit = maxBackoff
 	}
 	back := firstBackoff
@@ -204,8 +231,9 @@ func (d *Daemon) sweeps(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		d.Watch.Swept(found, err)
 		if d.health.swept(err); err != nil {
-			d.Log.Error("sweep", "err", err)
+			d.Log.Error("sweep", "error", err)
 		}
 	})
 }
@@ -214,16 +242,17 @@ func (d *Daemon) sweeps(ctx context.Context) {
 func (d *Daemon) reaps(ctx context.Context) {
 	said := ""
 	every(ctx, Net, func() {
-		_, err := d.Reaper.Reap(ctx)
+		ended, err := d.Reaper.Reap(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		d.health.reaped(err)
+		d.Watch.Reaped(ended, err)
 		if err == nil {
 			said = ""
 		} else if said != err.Error() { // it looks every second; once is enough
 			said = err.Error()
-			d.Log.Error("end machines past their deadline", "err", err)
+			d.Log.Error("end machines past their deadline", "error", err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -91,21 +92,21 @@ const (
 	maxHeader  = 16 << 10
 )
 
-// serve answers requests until ctx ends.
-func (d *Daemon) serve(ctx context.Context, wg *sync.WaitGroup) {
+// serve answers requests of one kind until ctx ends.
+func (d *Daemon) serve(ctx context.Context, wg *sync.WaitGroup, l net.Listener, pattern string, h http.Handler) {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", d.healthz)
-	d.server = &http.Server{
+	mux.Handle(pattern, h)
+	server := &http.Server{
 		Handler: mux, ReadTimeout: requestFor, WriteTimeout: requestFor, IdleTimeout: requestFor, MaxHeaderBytes: maxHeader,
 	}
 	wg.Go(func() {
-		if err := d.server.Serve(d.Listener); !errors.Is(err, http.ErrServerClosed) {
-			d.Log.Error("answer requests", "err", err)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			d.Log.Error("answer requests", "error", err)
 		}
 	})
 	wg.Go(func() {
 		<-ctx.Done()
-		_ = d.server.Close() // requests here are too short to wait for
+		_ = server.Close() // requests here are too short to wait for
 	})
 }
 

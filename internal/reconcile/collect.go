@@ -179,9 +179,9 @@ func (p *pass) tell(ctx context.Context, run dayfly.Run) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", dayfly.KeyCancel, err)
 	}
-	if c, ok := p.Providers[a.Provider].(machine.Canceler); ok {
+	if c, ok := machine.As[machine.Canceler](p.Providers[a.Provider]); ok {
 		if err := c.Cancel(ctx, a.Machine); err != nil {
-			p.Log.Debug("tell the agent that its run is cancelled", "run", run.ID, "err", err) // it looks by itself
+			p.Log.Debug("tell the agent that its run is cancelled", "job", run.Job, "run", run.ID, "error", err) // it looks by itself
 		}
 	}
 	return nil
@@ -230,6 +230,17 @@ func (p *pass) lastSuccess(ctx context.Context, job dayfly.JobName, shard dayfly
 	return time.Parse(time.RFC3339Nano, notes[0].Value)
 }
 
+// LastSuccess is the latest slot of a job, of any of its shards, that succeeded; zero when there is none.
+func LastSuccess(ctx context.Context, s store.Store, job dayfly.JobName, now time.Time) (last time.Time, err error) {
+	notes, err := s.Notes(ctx, successPrefix(job), now)
+	for _, n := range notes {
+		if at, perr := time.Parse(time.RFC3339Nano, n.Value); perr == nil {
+			last = later(last, at)
+		}
+	}
+	return last, err
+}
+
 // forgetAttempt lets the provider forget the machine of an attempt that is over: it was observed gone. If
 // that does not work now, the sweep does it later.
 func (p *pass) forgetAttempt(ctx context.Context, run dayfly.Run) {
@@ -237,9 +248,9 @@ func (p *pass) forgetAttempt(ctx context.Context, run dayfly.Run) {
 	if a == nil || a.Machine == "" {
 		return
 	}
-	if f, ok := p.Providers[a.Provider].(machine.Forgetter); ok {
+	if f, ok := machine.As[machine.Forgetter](p.Providers[a.Provider]); ok {
 		if err := f.Forget(ctx, a.Machine); err != nil {
-			p.Log.Debug("forget a machine that is gone", "machine", a.Machine, "err", err)
+			p.Log.Debug("forget a machine that is gone", "machine", a.Machine, "error", err)
 		}
 	}
 }

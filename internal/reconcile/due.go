@@ -238,6 +238,9 @@ func (p *pass) insert(ctx context.Context, runs []dayfly.Run) ([]dayfly.Run, err
 				continue
 			}
 			p.sum.Inserted++
+			if batch[i].State == dayfly.Ended {
+				p.Watch.Ended(batch[i])
+			}
 			switch {
 			case batch[i].State == dayfly.Due:
 				batch[i].Rev = 1

@@ -274,7 +274,7 @@ func (p *pass) begin(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 		Number: number, Provider: job.Machine.On, Token: spec.Token, Deadline: deadline, LaunchedAt: now, Request: &spec,
 	}
 	prov, ok := p.Providers[job.Machine.On]
-	if n, can := prov.(machine.Namer); ok && can {
+	if n, can := machine.As[machine.Namer](prov); ok && can {
 		a.Machine = n.MachineID(spec)
 	}
 	next := run.Clone()
@@ -285,7 +285,8 @@ func (p *pass) begin(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 		return run, err
 	}
 	p.count(func(s *Summary) { s.Launched++ })
-	p.Log.Info("attempt begun", "run", stored.ID, "attempt", number, "provider", a.Provider, "deadline", deadline)
+	p.Watch.Begun(stored, dueAt(job, p.Installation, run))
+	p.Log.Info("attempt begun", "job", stored.Job, "run", stored.ID, "attempt", number, "provider", a.Provider, "deadline", deadline)
 	return stored, nil
 }
 
@@ -334,7 +335,7 @@ func (p *pass) launch(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 	default:
 		waits := run.Clone()
 		waits.NotBefore, waits.Reason = p.now().Add(p.Jitter(retryLaunch)), "launch: "+err.Error()
-		p.Log.Warn("launch of unknown outcome, will be repeated", "run", run.ID, "attempt", a.Number, "err", err)
+		p.Log.Warn("launch of unknown outcome, will be repeated", "job", run.Job, "run", run.ID, "attempt", a.Number, "error", err)
 		return p.save(ctx, waits)
 	}
 	return p.settle(ctx, run, d.Run)

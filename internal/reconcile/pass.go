@@ -31,6 +31,7 @@ type Config struct {
 	Jitter       func(time.Duration) time.Duration // takes a little off a wait or adds to it
 	Secret       func(reference string) (string, error)
 	Log          *slog.Logger
+	Watch        Watcher // nil: nobody watches
 }
 
 // Reconciler makes passes. It keeps nothing between them and may be used by several goroutines.
@@ -43,6 +44,9 @@ func New(c Config) (*Reconciler, error) {
 	}
 	if c.Parallel <= 0 {
 		c.Parallel = 8
+	}
+	if c.Watch == nil {
+		c.Watch = nobody{}
 	}
 	return &Reconciler{c}, nil
 }
@@ -77,6 +81,7 @@ func (s Scope) answers() bool { return s.Slots || s.Own }
 
 // Summary is what a pass did.
 type Summary struct {
+	Pass     string    // what it is called in the log
 	Next     time.Time // when to make the next pass if nothing rings; zero: nothing is expected
 	Inserted int       // runs made
 	Missed   int       // slots recorded as missed
@@ -85,6 +90,8 @@ type Summary struct {
 	Ended    int       // runs ended
 	Removed  int       // old results, logs, records and files removed
 	Active   int       // runs in the scope that are not ended
+	Waiting  int       // of them, those that are due and have no machine yet
+	Oldest   time.Time // when the one of them should have been launched that has waited longest; zero: none waits
 }
 
 // pass is one turn. Its fields below mu are shared by the workers of the turn.
@@ -110,11 +117,15 @@ type sighting struct {
 }
 
 // Pass makes one turn over the scope, in this order: ends and deadlines, collecting, due slots,
-// launches, and then, where the scope makes slots, removal of what is old. It begins no new action after [ActFor] and is safe to repeat, to interrupt, and to make
-// from several processes at once. The error joins what went wrong with single records or locations;
+// launches, and then, where the scope makes slots, removal of what is old. It begins no new action after
+// [ActFor] and is safe to repeat, to interrupt, and to make from several processes at once. The error joins what went wrong with single records or locations;
 // everything else was done all the same.
 func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
-	p := &pass{Reconciler: r, scope: s, begun: r.Now(), versions: map[string]dayfly.Job{}, seen: map[string]sighting{}, underway: map[array]bool{}}
+	begun := r.Now()
+	name := begun.UTC().Format("20060102T150405.000Z")
+	named := *r
+	named.Log = r.Log.With("pass", name)
+	p := &pass{Reconciler: &named, scope: s, begun: begun, sum: Summary{Pass: name}, versions: map[string]dayfly.Job{}, seen: map[string]sighting{}, underway: map[array]bool{}}
 	active, err := r.Store.ActiveRuns(ctx, s.Scope)
 	if err != nil {
 		return p.sum, fmt.Errorf("read active runs: %w", err)
@@ -152,15 +163,25 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 			errs = append(errs, fmt.Errorf("remove what is old: %w", err))
 		}
 	}
-	for _, run := range active {
-		if run.State != dayfly.Ended {
-			p.sum.Active++
-		}
-	}
+	p.tally(active)
 	if !p.begins() { // there may be more to do
 		p.soon(r.Now())
 	}
 	return p.sum, errors.Join(errs...)
+}
+
+// tally counts what is not ended.
+func (p *pass) tally(active []dayfly.Run) {
+	for _, run := range active {
+		if run.State == dayfly.Ended {
+			continue
+		}
+		p.sum.Active++
+		if since := later(run.Slot, run.NotBefore); ready(run, p.now()) {
+			p.sum.Waiting++
+			p.sum.Oldest = earliest(p.sum.Oldest, since)
+		}
+	}
 }
 
 func (p *pass) now() time.Time { return p.Now() }
@@ -430,11 +451,15 @@ func (p *pass) settle(ctx context.Context, was, run dayfly.Run) (dayfly.Run, err
 		return was, err
 	}
 	if stored.State != was.State {
-		p.Log.Debug("run moved", "run", run.ID, "from", was.State, "to", stored.State, "outcome", stored.Outcome, "reason", stored.Reason)
+		p.Log.Debug("run moved", "job", run.Job, "run", run.ID, "from", was.State, "to", stored.State, "outcome", stored.Outcome, "reason", stored.Reason)
+	}
+	if job, err := p.version(ctx, stored.Version); err == nil {
+		p.watchStart(job, was, stored)
 	}
 	if stored.State == dayfly.Ended {
 		p.count(func(s *Summary) { s.Ended++ })
-		p.Log.Info("run ended", "run", stored.ID, "outcome", stored.Outcome, "reason", stored.Reason, "attempts", len(stored.Attempts))
+		p.Watch.Ended(stored)
+		p.Log.Info("run ended", "job", stored.Job, "run", stored.ID, "outcome", stored.Outcome, "reason", stored.Reason, "attempts", len(stored.Attempts))
 	}
 	return stored, nil
 }

@@ -104,7 +104,7 @@ func (r *Reconciler) judge(ctx context.Context, prov machine.Provider, m dayfly.
 
 // forget removes what a provider keeps of a machine that is gone and that nothing will ask about.
 func (r *Reconciler) forget(ctx context.Context, prov machine.Provider, f Finding, dryRun bool) (Finding, error) {
-	k, ok := prov.(machine.Forgetter)
+	k, ok := machine.As[machine.Forgetter](prov)
 	if !ok {
 		return f, nil
 	}

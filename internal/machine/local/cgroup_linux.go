@@ -157,6 +157,11 @@ func cgroupDir(mounts []mount, path string, is func(mount) bool) string {
 // those are passed on, else beside it, since a cgroup with processes cannot pass any on.
 func delegated(own string, root bool, want []controller) (dir string, has []string) {
 	dirs := []string{own, filepath.Dir(own)}
+	if !root && isGiven(dirs[1]) && isFree(dirs[1]) {
+		for _, c := range want { // it is ours to pass on what systemd gave the unit (Delegate=, DelegateSubgroup=)
+			_ = os.WriteFile(filepath.Join(dirs[1], "cgroup.subtree_control"), []byte("+"+string(c)), 0)
+		}
+	}
 	if root {
 		dirs = dirs[:1]
 		for _, c := range want { // only the root may both hold processes and pass controllers on
@@ -170,6 +175,23 @@ func delegated(own string, root bool, want []controller) (dir string, has []stri
 		}
 	}
 	return "", nil
+}
+
+// isGiven tells whether systemd has handed a cgroup over to what runs in it.
+func isGiven(dir string) bool {
+	for _, mark := range []string{"trusted.delegate", "user.delegate"} {
+		var b [8]byte
+		if n, err := unix.Getxattr(dir, mark, b[:]); err == nil && string(b[:n]) == "1" {
+			return true
+		}
+	}
+	return false
+}
+
+// isFree tells whether no process is in the cgroup itself.
+func isFree(dir string) bool {
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	return err == nil && len(bytes.TrimSpace(b)) == 0
 }
 
 func cgroupDirs(cs []cgroup) []string {

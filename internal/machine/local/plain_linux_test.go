@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/dayfly-io/dayfly"
 )
@@ -70,6 +71,27 @@ func TestPlanCgroups(t *testing.T) {
 		planCgroupsFrom([]mount{{root: "/", point: d, fstype: "cgroup2"}}, "0::/\n", "tok", []controller{pidsController})
 		if b, err := os.ReadFile(d + "/cgroup.subtree_control"); string(b) != "+pids" {
 			t.Errorf("it was told %q, %v", b, err)
+		}
+	})
+	t.Run("version 2, a unit that systemd has handed over, and we live in a part of", func(t *testing.T) {
+		t.Parallel()
+		for what, c := range map[string]struct {
+			mark, procs, want string
+		}{
+			"ours":                      {"1", "", "+pids"},
+			"not handed over":           {"0", "", ""},
+			"with processes of its own": {"1", "17\n", ""},
+		} {
+			d := fakeCgroups(t, map[string]string{
+				"dayfly.service/cgroup.subtree_control": "", "dayfly.service/cgroup.procs": c.procs, "dayfly.service/serve/cgroup.subtree_control": "",
+			})
+			if err := unix.Setxattr(d+"/dayfly.service", "user.delegate", []byte(c.mark), 0); err != nil {
+				t.Skipf("the file system of %s keeps no marks: %v", d, err)
+			}
+			planCgroupsFrom([]mount{{root: "/", point: d, fstype: "cgroup2"}}, "0::/dayfly.service/serve\n", "tok", []controller{pidsController})
+			if b, err := os.ReadFile(d + "/dayfly.service/cgroup.subtree_control"); string(b) != c.want {
+				t.Errorf("%s: it was told %q, %v, want %q", what, b, err, c.want)
+			}
 		}
 	})
 	t.Run("none at all", func(t *testing.T) {

@@ -300,7 +300,7 @@ func (p *Provider) see(ctx context.Context, f folder) (dayfly.Machine, error) {
 		short, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		if err := f.kill(short); err != nil {
-			p.cfg.Log.Warn("end what a dead supervisor left", "machine", f.token(), "error", err)
+			p.cfg.Log.Warn("end what a dead supervisor left", "machine", idOf(f.token()), "error", err)
 		}
 	}
 	m, err := f.machineOf()

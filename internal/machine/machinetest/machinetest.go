@@ -190,7 +190,7 @@ func usedUp(t *testing.T, h Harness) {
 }
 
 func endedBefore(t *testing.T, h Harness) {
-	n, ok := h.Provider.(machine.Namer)
+	n, ok := machine.As[machine.Namer](h.Provider)
 	if !ok {
 		t.Skip("not for this provider: it does not know ids beforehand")
 	}
@@ -233,7 +233,7 @@ func failingLocation(t *testing.T, h Harness) {
 }
 
 func forgotten(t *testing.T, h Harness) {
-	f, ok := h.Provider.(machine.Forgetter)
+	f, ok := machine.As[machine.Forgetter](h.Provider)
 	if !ok {
 		t.Skip("not for this provider: it keeps nothing")
 	}

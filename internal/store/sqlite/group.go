@@ -80,6 +80,15 @@ func (s *Store) change(ctx context.Context, f func(ctx context.Context) error) e
 	if s.turns == nil {
 		return errReadOnly
 	}
+	began := time.Now()
+	err := s.changed(ctx, f)
+	if s.observe != nil {
+		s.observe(time.Since(began), err)
+	}
+	return err
+}
+
+func (s *Store) changed(ctx context.Context, f func(ctx context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

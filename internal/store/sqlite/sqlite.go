@@ -46,6 +46,8 @@ type Options struct {
 	Holder string
 	// Now is the clock by which expired notes are thrown away. Required.
 	Now func() time.Time
+	// Observe is told of each change, how long it took and what came of it; nil: nobody is.
+	Observe func(took time.Duration, err error)
 	// Wait bounds the wait for other processes; 0 is DefaultWait.
 	Wait time.Duration
 
@@ -54,12 +56,13 @@ type Options struct {
 
 // Store is a store.Store in an SQLite file.
 type Store struct {
-	path  string
-	now   func() time.Time
-	turns *turnstile      // who writes
-	gate  *turnstile      // who launches
-	files *turnstile      // who refers to archives, or removes them
-	base  context.Context // of Close, which is given none: that of Open, which may be over
+	path    string
+	now     func() time.Time
+	turns   *turnstile // who writes
+	gate    *turnstile // who launches
+	observe func(time.Duration, error)
+	files   *turnstile      // who refers to archives, or removes them
+	base    context.Context // of Close, which is given none: that of Open, which may be over
 
 	db    *sql.DB   // of the one writing connection
 	conn  *sql.Conn // it
@@ -107,7 +110,7 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		path: path, now: o.Now, base: context.WithoutCancel(ctx),
+		path: path, now: o.Now, base: context.WithoutCancel(ctx), observe: o.Observe,
 		turns: newTurnstile(path, o.Holder, "writing", o.Wait),
 		gate:  newTurnstile(path+".launch", o.Holder, "launching", o.Wait),
 		files: newTurnstile(path+".files", o.Holder, "removing old files", o.Wait),
