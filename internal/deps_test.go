@@ -18,7 +18,7 @@ var layers = [][]string{
 		"internal/bucket/dir", "internal/bucket/mem",
 	}, // the adapters
 	{"internal/reconcile", "internal/agent"},
-	{"internal/daemon"},
+	{"internal/daemon", "internal/metrics"},
 	{"cmd"},
 	{"internal/e2e"},
 	{"examples"},
@@ -76,6 +76,9 @@ var edges = []edge{
 	{"internal/agent", "internal/bucket", ""},
 	{"internal/daemon", "dayfly", ""},
 	{"internal/daemon", "internal/reconcile", ""},
+	{"internal/metrics", "dayfly", ""},
+	{"internal/metrics", "internal/machine", ""},
+	{"internal/metrics", "internal/reconcile", ""},
 	{"cmd/dayfly", "dayfly", ""},
 	{"cmd/dayfly", "internal/schedule", ""},
 	{"cmd/dayfly", "internal/archive", ""},
@@ -99,6 +102,7 @@ var edges = []edge{
 	{"cmd/internal/agentmain", "internal/bucket/dir", ""},
 	{"cmd/internal/agentmain", "internal/agent", ""},
 	{"cmd/dayfly", "internal/daemon", ""},
+	{"cmd/dayfly", "internal/metrics", ""},
 }
 
 // A dependency is a module of others and the packages that may import it.
@@ -116,6 +120,7 @@ var dependencies = []dependency{
 	{"github.com/aws/aws-sdk-go-v2", []string{"internal/machine/ec2", "internal/bucket/s3", "internal/awsdeploy"}, "huge, and only these call the cloud"},
 	{"golang.org/x/sync", []string{"cmd", "internal/reconcile", "internal/agent"}, "a bounded number of goroutines at once"},
 	{"golang.org/x/sys", []string{"internal/machine/local", "internal/store/sqlite", "internal/bucket/dir", "internal/bell", "internal/folder", "internal/daemon", "cmd"}, "system calls that syscall lacks"},
+	{"github.com/prometheus", []string{"internal/metrics"}, "what is counted is told to interfaces of our own"},
 	{"github.com/spf13/pflag", []string{"cmd"}, "cobra's flags, and what is wrong with their values"},
 	{"github.com/google/go-cmp", nil, ""},
 	{"pgregory.net/rapid", nil, ""},

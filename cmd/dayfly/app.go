@@ -100,6 +100,9 @@ func (t told) Handle(_ context.Context, r slog.Record) error {
 	})
 	text := r.Message
 	for _, at := range about {
+		if at.Key == "pass" || at.Key == "job" { // the run says whose it is
+			continue
+		}
 		if err, ok := at.Value.Any().(error); ok && errors.Is(err, context.Canceled) {
 			return nil
 		}

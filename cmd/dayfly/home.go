@@ -26,6 +26,7 @@ import (
 	"github.com/dayfly-io/dayfly/internal/durable"
 	"github.com/dayfly-io/dayfly/internal/machine"
 	"github.com/dayfly-io/dayfly/internal/machine/local"
+	"github.com/dayfly-io/dayfly/internal/metrics"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
 	"github.com/dayfly-io/dayfly/internal/spec"
 	"github.com/dayfly-io/dayfly/internal/store"
@@ -41,7 +42,8 @@ type home struct {
 	now      func() time.Time
 	log      *slog.Logger
 
-	readOnly bool // it is only looked at
+	readOnly bool             // it is only looked at
+	metrics  *metrics.Metrics // nil: nothing is counted
 
 	held   *os.File // the directory itself
 	store  store.Store
@@ -242,7 +244,7 @@ func (h *home) Store(ctx context.Context) (store.Store, error) {
 		if h.readOnly {
 			open = sqlite.OpenReadOnly
 		}
-		s, err := open(ctx, h.path(recordsFile), sqlite.Options{Holder: h.what, Now: h.now})
+		s, err := open(ctx, h.path(recordsFile), sqlite.Options{Holder: h.what, Now: h.now, Observe: h.committed})
 		if dayfly.ErrorCode(err) == dayfly.CodeRefused {
 			return nil, &exit{exitError, err} // refused is how runs end
 		}
@@ -313,7 +315,7 @@ func (h *home) Providers() (map[string]machine.Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the local machines: %w", err)
 	}
-	return map[string]machine.Provider{"local": p}, nil
+	return h.watched(map[string]machine.Provider{"local": p}), nil
 }
 
 // Loop opens the control loop with everything it needs.
@@ -333,9 +335,13 @@ func (h *home) Loop(ctx context.Context) (*reconcile.Reconciler, error) {
 	if err != nil {
 		return nil, err
 	}
+	var watch reconcile.Watcher
+	if h.metrics != nil {
+		watch = h.metrics
+	}
 	h.loop, err = reconcile.New(reconcile.Config{
 		Installation: h.settings.Installation, Store: s, Bucket: b, Providers: p,
-		Machines: h.settings.Limits.Machines, Keep: h.settings.Keep, Now: h.now, Jitter: jitter, Secret: secrets(h.lookup), Log: h.log,
+		Machines: h.settings.Limits.Machines, Keep: h.settings.Keep, Now: h.now, Jitter: jitter, Secret: secrets(h.lookup), Log: h.log, Watch: watch,
 	})
 	return h.loop, err
 }

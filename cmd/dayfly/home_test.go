@@ -142,12 +142,12 @@ func TestWarningsOfTheLoop(t *testing.T) {
 	var b bytes.Buffer
 	log := newApp(nil, nil, nil, &b).logger().With("run", "x")
 	log.Info("attempt begun")
-	log.Warn("launch of unknown outcome", "err", fmt.Errorf("make room: %w", context.Canceled))
+	log.Warn("launch of unknown outcome", "error", fmt.Errorf("make room: %w", context.Canceled))
 	if b.Len() > 0 {
 		t.Errorf("an interrupt and what goes well are no news: %s", b.String())
 	}
-	log.Warn("launch of unknown outcome", "err", errors.New("no \x1b[2Jroom"))
-	if want := "warning: launch of unknown outcome, run x, err no \\x1b[2Jroom\n"; b.String() != want {
+	log.Warn("launch of unknown outcome", "pass", "now", "job", "x", "error", errors.New("no \x1b[2Jroom"))
+	if want := "warning: launch of unknown outcome, run x, error no \\x1b[2Jroom\n"; b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }

@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -23,8 +24,9 @@ import (
 
 // serveFlags are the flags of serve.
 type serveFlags struct {
-	jobs, listen string
-	once, moved  bool
+	jobs, listen, metrics string
+	once, moved           bool
+	log                   logFlags
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -43,16 +45,31 @@ is paused.
 
 What is older than keep says, in the job or the settings, is removed in between, a little at a time.
 
-With --once it does what is due right now and ends, for a line in a crontab.`,
+With --once it does what is due right now and ends, for a line in a crontab.
+
+With --metrics Prometheus can ask how it does: docs/metrics.md says what, deploy/ has alerts and a
+dashboard. With --log-format json every line on stderr is one JSON object. Under systemd it says when it is
+ready, and that it is well.`,
+		Example: "  dayfly serve --jobs jobs/\n  dayfly serve --jobs /etc/dayfly/jobs --metrics 127.0.0.1:9464 --log-format json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.once && f.listen != "" {
+			switch {
+			case f.once && f.listen != "":
 				return usage(cmd, "--listen is for a serve that stays; --once does not")
+			case f.once && f.metrics != "":
+				return usage(cmd, "--metrics is for a serve that stays; --once does not")
+			case !slices.Contains([]string{"text", "json"}, f.log.format):
+				return usage(cmd, "--log-format takes text or json, not %q", f.log.format)
+			case !slices.Contains(levels, f.log.level):
+				return usage(cmd, "--log-level takes %s, not %q", strings.Join(levels, ", "), f.log.level)
 			}
 			return a.serve(cmd.Context(), f)
 		},
 	}
 	cmd.Flags().StringVar(&f.jobs, "jobs", "", "apply the job files in this `DIR`ectory, and keep to what they say")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "answer /healthz on this `ADDR`ess, such as 127.0.0.1:7433; port 0 takes a free one (default: none)")
+	cmd.Flags().StringVar(&f.metrics, "metrics", "", "answer /metrics for Prometheus on this `ADDR`ess, such as 127.0.0.1:9464; without a host this one alone (default: none)")
+	cmd.Flags().StringVar(&f.log.format, "log-format", "text", "the `FORM` of the log on stderr: text, json")
+	cmd.Flags().StringVar(&f.log.level, "log-level", "info", "the least `LEVEL` that is logged: "+strings.Join(levels, ", "))
 	cmd.Flags().BoolVar(&f.moved, "moved", false, "say that the host that served this data directory before serves it no more")
 	cmd.Flags().BoolVar(&f.once, "once", false, "do what is due right now, and end")
 	return cmd
@@ -66,7 +83,10 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	h.log = slog.New(slog.NewTextHandler(a.err, nil))
+	h.log = a.serviceLog(f.log)
+	if f.metrics != "" {
+		h.observe()
+	}
 	lock, err := daemon.Acquire(h.path(lockFile))
 	if err != nil {
 		return misplaced(err, "")
@@ -98,20 +118,31 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if f.once {
 		return a.serveOnce(ctx, h, loop)
 	}
-	d, closeAll, err := a.newDaemon(h, loop, f)
+	d, closeAll, err := a.newDaemon(ctx, h, loop, f)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
 	d.Start(ctx)
 	a.say("Serving %s, process %d.", h.dir, os.Getpid())
+	sd := daemon.NewSystemd(a.getenv)
+	a.tell(sd, "READY=1", "STATUS=Serving "+h.dir)
+	go sd.KeepAlive(ctx, d.Turning)
 	gone := serving(ctx, h, hup, jobs)
+	a.tell(sd, "STOPPING=1")
 	if gone == nil {
 		a.say("Stopping; machines under way go on.")
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopFor)
 	defer cancel()
 	return errors.Join(gone, d.Stop(bounded))
+}
+
+// tell tells systemd, if it listens.
+func (a *app) tell(sd daemon.Systemd, lines ...string) {
+	if err := sd.Notify(lines...); err != nil {
+		a.bearable("", err)
+	}
 }
 
 // serving keeps to the job files, if there are any, until ctx ends or, which is an error, the data
@@ -144,7 +175,7 @@ func serving(ctx context.Context, h *home, hup <-chan os.Signal, jobs *jobsDir) 
 const stopFor = 5 * time.Second
 
 // newDaemon puts the daemon together; closeAll is for when it has stopped.
-func (a *app) newDaemon(h *home, loop *reconcile.Reconciler, f serveFlags) (d *daemon.Daemon, closeAll func(), err error) {
+func (a *app) newDaemon(ctx context.Context, h *home, loop *reconcile.Reconciler, f serveFlags) (d *daemon.Daemon, closeAll func(), err error) {
 	providers, err := h.Providers() // the reaper's own
 	if err != nil {
 		return nil, nil, err
@@ -155,29 +186,39 @@ func (a *app) newDaemon(h *home, loop *reconcile.Reconciler, f serveFlags) (d *d
 	}
 	closeAll = func() { _ = waiter.Close() }
 	_ = os.Remove(h.path(announceFile)) // of one that was killed
-	var listener net.Listener
+	c := daemon.Config{
+		Loop: loop, Bell: waiter.C(), Ring: h.ring, Now: a.now, Log: h.log,
+		Reaper: reconcile.Reaper{Installation: h.settings.Installation, Providers: providers, Now: a.now, Log: h.log},
+	}
 	if f.listen != "" {
-		if listener, err = net.Listen("tcp", f.listen); err != nil {
+		if c.Listener, err = net.Listen("tcp", f.listen); err != nil {
 			closeAll()
 			return nil, nil, &dayfly.Error{
 				Code: dayfly.CodeInternal, Message: fmt.Sprintf("listen on %s: %s", f.listen, err), Err: err,
 				Hint: "choose another --listen ADDR; port 0 takes a free one",
 			}
 		}
-		a.say("Listening on http://%s", listener.Addr())
-		if err := h.announce(listener.Addr().String(), a.now()); err != nil {
+		a.say("Listening on http://%s", c.Listener.Addr())
+		if err := h.announce(c.Listener.Addr().String(), a.now()); err != nil {
 			closeAll()
-			return nil, nil, errors.Join(err, listener.Close())
+			return nil, nil, errors.Join(err, c.Listener.Close())
 		}
 		closeAll = func() {
 			_ = waiter.Close()
 			_ = os.Remove(h.path(announceFile))
 		}
 	}
-	d, err = daemon.New(daemon.Config{
-		Loop: loop, Bell: waiter.C(), Ring: h.ring, Listener: listener, Now: a.now, Log: h.log,
-		Reaper: reconcile.Reaper{Installation: h.settings.Installation, Providers: providers, Now: a.now, Log: h.log},
-	})
+	if h.metrics != nil {
+		if c.Metrics, err = a.listenForMetrics(f.metrics); err == nil {
+			err = h.recall(ctx)
+		}
+		if err != nil {
+			closeAll()
+			return nil, nil, err
+		}
+		c.Scrape, c.Watch = h.metrics.Handler(), h.metrics
+	}
+	d, err = daemon.New(c)
 	return d, closeAll, err
 }
 
