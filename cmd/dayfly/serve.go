@@ -50,7 +50,7 @@ With --once it does what is due right now and ends, for a line in a crontab.
 With --metrics Prometheus can ask how it does: docs/metrics.md says what, deploy/ has alerts and a
 dashboard. With --log-format json every line on stderr is one JSON object. Under systemd it says when it is
 ready, and that it is well.`,
-		Example: "  dayfly serve --jobs jobs/\n  dayfly serve --jobs /etc/dayfly/jobs --metrics 127.0.0.1:9464 --log-format json",
+		Example: "  dayfly serve --jobs jobs/\n  dayfly serve --jobs jobs/ --metrics :9464 --log-format json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case f.once && f.listen != "":
