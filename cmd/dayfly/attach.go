@@ -55,7 +55,7 @@ func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(c
 	defer w.close()
 	err = a.makeRoom(ctx, h, job)
 	if ctx.Err() != nil {
-		return &exit{exitInterrupted, errors.New("interrupted; nothing was requested")}
+		return &exit{exitInterrupted, fmt.Errorf("%w; nothing was requested", errInterrupted)}
 	}
 	if err != nil {
 		return err

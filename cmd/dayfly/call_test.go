@@ -33,8 +33,14 @@ func (c *call) run(args ...string) (code int, stdout, stderr string) {
 }
 
 func (c *call) to(stdout, stderr io.Writer, args ...string) int {
-	a := newApp(c.env, strings.NewReader(""), stdout, stderr)
+	heard := &listener{to: stderr}
+	a := newApp(c.env, strings.NewReader(""), stdout, heard)
 	a.now, a.hostID = c.now, func() string { return c.host }
+	defer func() {
+		if text := heard.complaint(); text != "" {
+			c.t.Errorf("dayfly %s\n%s", strings.Join(args, " "), text)
+		}
+	}()
 	return a.execute(c.ctx, args)
 }
 

@@ -95,7 +95,7 @@ func (a *app) cancelMany(ctx context.Context, h *home, w *watch, runs []dayfly.R
 	of := groupID(runs[0])
 	active := slices.DeleteFunc(slices.Clone(runs), func(r dayfly.Run) bool { return r.State == dayfly.Ended })
 	if len(active) == 0 {
-		return &dayfly.Error{Code: dayfly.CodeRefused, Message: fmt.Sprintf("cancel %s: all its shards have ended already (%s)", of, countsOf(runs))}
+		return &dayfly.Error{Code: dayfly.CodeRefused, Message: fmt.Sprintf("cancel %s: all its shards have ended already (%s)", of, countsOf(runs)), Hint: "dayfly retry " + string(of) + " runs those again that did not succeed"}
 	}
 	n, err := cancelAll(context.WithoutCancel(ctx), h.store, active, "dayfly cancel", a.now())
 	if err != nil {

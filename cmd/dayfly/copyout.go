@@ -19,15 +19,17 @@ import (
 	"github.com/dayfly-io/dayfly/internal/term"
 )
 
+const toElsewhere = "name another directory with --to DIR"
+
 // copyOut copies results into a directory and tells how many were not there already. Every obstacle is
 // found before the first file is written; a file appears whole, and only with the right SHA-256.
 func copyOut(ctx context.Context, b bucket.Bucket, results []dayfly.Result, to string, force bool) (int, error) {
 	if err := os.MkdirAll(to, 0o777); err != nil {
-		return 0, fmt.Errorf("copy results: %w", err)
+		return 0, unwritable(fmt.Errorf("copy results: %w", err), toElsewhere)
 	}
 	root, err := os.OpenRoot(to)
 	if err != nil {
-		return 0, fmt.Errorf("copy results: %w", err)
+		return 0, unwritable(fmt.Errorf("copy results: %w", err), toElsewhere)
 	}
 	defer root.Close()
 	var wanted []dayfly.Result
@@ -68,17 +70,20 @@ var errDiffers = errors.New("something else is there")
 func standing(root *os.Root, r dayfly.Result) (bool, error) {
 	name := fileName(r)
 	if !filepath.IsLocal(name) || path.Clean(name) != name {
-		return false, fmt.Errorf("copy result %q: its name leads out of the directory", name)
+		return false, &dayfly.Error{
+			Code: dayfly.CodeInternal, Message: fmt.Sprintf("copy result %q: its name leads out of the directory", name),
+			Hint: "dayfly results -o wide shows its key, under which it lies in the bucket",
+		}
 	}
 	info, err := root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("copy result %s: %w", term.Text(r.Name), err)
+		return false, unwritable(fmt.Errorf("copy result %s: %w", term.Text(r.Name), err), toElsewhere)
 	}
 	if info.IsDir() {
-		return false, fmt.Errorf("copy result %s: a directory is there", term.Text(r.Name))
+		return false, &dayfly.Error{Code: dayfly.CodeConflict, Message: fmt.Sprintf("copy result %s: a directory is there", term.Text(r.Name)), Hint: toElsewhere}
 	}
 	if info.Mode().IsRegular() && info.Size() == r.Size {
 		same, err := sameContent(root, name, r.SHA256)
@@ -114,24 +119,27 @@ func copyResult(ctx context.Context, b bucket.Bucket, root *os.Root, r dayfly.Re
 	}
 	defer in.Close()
 	if err := root.MkdirAll(path.Dir(name), 0o777); err != nil {
-		return err
+		return unwritable(err, toElsewhere)
 	}
 	part := path.Join(path.Dir(name), ".dayfly-"+rand.Text())
 	out, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return unwritable(err, toElsewhere)
 	}
 	sum := sha256.New()
 	_, err = io.Copy(io.MultiWriter(out, sum), in)
 	if err == nil && hex.EncodeToString(sum.Sum(nil)) != r.SHA256 {
-		err = errors.New("what is stored has another SHA-256 than the agent reported")
+		err = &dayfly.Error{
+			Code: dayfly.CodeInternal, Message: "what is stored has another SHA-256 than the agent reported",
+			Hint: "it was changed in the bucket, or its disk fails; the copy was not written",
+		}
 	}
 	if err == nil {
 		err = out.Chmod(fs.FileMode(r.Mode).Perm())
 	}
 	err = errors.Join(err, out.Close())
 	if err == nil {
-		err = root.Rename(part, name)
+		err = unwritable(root.Rename(part, name), toElsewhere)
 	}
 	if err != nil {
 		return errors.Join(err, root.Remove(part))

@@ -136,20 +136,20 @@ func TestErrorsEndInAHint(t *testing.T) {
 		want string
 	}{
 		{&dayfly.Error{Message: "this", Hint: "that"}, "error: this\nhint: that\n"},
-		{errors.Join(errors.New("one"), errors.New("two")), "error: one\nerror: two\n"},
+		{errors.Join(errors.New("one"), errors.New("two")), "error: one\nhint: dayfly doctor looks whether anything is wrong with this place\nerror: two\nhint: dayfly doctor looks whether anything is wrong with this place\n"},
 		{fmt.Errorf("store a run: %w", syscall.ENOSPC), "error: store a run: no space left on device\nhint: make room on that disk and try again; what dayfly acknowledged before is safe\n"},
-		{&fs.PathError{Op: "kill", Path: "/x", Err: syscall.EACCES}, "error: kill /x: permission denied\n"},
+		{&fs.PathError{Op: "kill", Path: "/x", Err: syscall.EACCES}, "error: kill /x: permission denied\nhint: dayfly doctor looks whether anything is wrong with this place\n"},
 		{misplaced(&fs.PathError{Op: "mkdir", Path: "/x", Err: syscall.EACCES}, "else"), "error: mkdir /x: permission denied\nhint: be the user whose directory it is, or name another with --data DIR or DAYFLY_DATA\n"},
 		{misplaced(&fs.PathError{Op: "open", Path: "/x", Err: syscall.EROFS}, "else"), "error: open /x: read-only file system\nhint: make that file system writable, or name another directory with --data DIR or DAYFLY_DATA; history, ps, logs and results show what is there all the same\n"},
 		{misplaced(&fs.PathError{Op: "mkdir", Path: "/x", Err: syscall.ENOSPC}, "else"), "error: mkdir /x: no space left on device\nhint: make room on that disk and try again; what dayfly acknowledged before is safe\n"},
 		{fmt.Errorf("store a run: %w", store.ErrDisk), "error: store a run: the disk is full, read-only or fails\nhint: make room on that disk and try again; what dayfly acknowledged before is safe; if there is room, see what the system says of that disk (dmesg)\n"},
 		{fmt.Errorf("store a run: %w", store.ErrOpen), "error: store a run: a file of the records cannot be opened\nhint: see whether you may write that file and those beside it (ls -la), and what the system says of that disk (dmesg)\n"},
-		{&exit{2, errors.Join(&exit{2, errors.Join(errors.New("one"), errors.New("two"))}, errors.New("three"))}, "error: one\nerror: two\nerror: three\n"},
+		{&exit{2, errors.Join(&exit{2, errors.Join(errors.New("one"), errors.New("two"))}, errors.New("three"))}, "error: one\nhint: dayfly doctor looks whether anything is wrong with this place\nerror: two\nhint: dayfly doctor looks whether anything is wrong with this place\nerror: three\nhint: dayfly doctor looks whether anything is wrong with this place\n"},
 		{fmt.Errorf("open: %w", store.ErrNewer), "error: open: data was written by a newer version of dayfly\nhint: use the dayfly that wrote it or a newer one, or another directory with --data DIR\n"},
 		{fmt.Errorf("wait: %w", store.ErrBusy), "error: wait: store is busy\nhint: another process is at work on this data directory; try again\n"},
 		{context.Canceled, "error: interrupted\n"},
 		{&exit{code: 5}, ""},
-		{errors.New("evil \x1b[2J"), "error: evil \\x1b[2J\n"},
+		{errors.New("evil \x1b[2J"), "error: evil \\x1b[2J\nhint: dayfly doctor looks whether anything is wrong with this place\n"},
 	} {
 		var b bytes.Buffer
 		printError(&b, c.err)

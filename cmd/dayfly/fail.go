@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"syscall"
 
@@ -28,7 +30,7 @@ func printOne(w io.Writer, err error) {
 	if file, ok := errors.AsType[*spec.Errors](err); ok {
 		_ = spec.Render(w, "text", file.List) // stderr is the last resort; nobody is left to tell
 		if file.More > 0 {
-			fmt.Fprintf(w, "error: %s: %d more errors\n", file.List[0].File, file.More)
+			printOne(w, moreErrors(file))
 		}
 		return
 	}
@@ -41,10 +43,27 @@ func printOne(w io.Writer, err error) {
 		return
 	}
 	fmt.Fprintf(w, "error: %s\n", clean(strings.TrimRight(err.Error(), "\n")))
-	if h := hint(err); h != "" {
+	if h := cmp.Or(hint(err), lastResort(err)); h != "" {
 		fmt.Fprintf(w, "hint: %s\n", clean(h))
 	}
 }
+
+// moreErrors is the error that stands for those of a file beyond what is kept.
+func moreErrors(file *spec.Errors) error {
+	return &dayfly.Error{Code: dayfly.CodeInvalid, Message: fmt.Sprintf("%s: %d more errors", file.List[0].File, file.More), Hint: "mend those above first"}
+}
+
+// lastResort is what helps find out about an error that has no hint: one of a kind that nobody has thought of,
+// or of this place. An interrupt is no such error.
+func lastResort(err error) string {
+	if dayfly.ErrorCode(err) != dayfly.CodeInternal || errors.Is(err, errInterrupted) {
+		return ""
+	}
+	return "dayfly doctor looks whether anything is wrong with this place"
+}
+
+// errInterrupted is what an interrupt says where it came before anything was done.
+var errInterrupted = errors.New("interrupted")
 
 // flatten takes joined errors apart, so that each gets its own lines.
 func flatten(err error) []error {
@@ -112,6 +131,17 @@ const fullBelow = 64 << 10
 func isFull(dir string) bool {
 	var s unix.Statfs_t
 	return unix.Statfs(dir, &s) == nil && s.Bavail*uint64(s.Bsize) < fullBelow
+}
+
+// unwritable adds to an error of writing at a place that a person named how to name another.
+func unwritable(err error, other string) error {
+	if err == nil || hint(err) != "" {
+		return err
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		other = "this user may not write there; " + other
+	}
+	return &dayfly.Error{Code: dayfly.CodeInternal, Message: err.Error(), Hint: other, Err: err}
 }
 
 // usage is an error in how a command was called.

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -124,7 +125,7 @@ func (a *app) crontabs(ctx context.Context, args []string, f importFlags, me str
 			if file.Data, err = io.ReadAll(io.LimitReader(a.in, crontab.MaxSize+1)); err != nil {
 				err = fmt.Errorf("read standard input: %w", err)
 			}
-		} else if file.Data, err = readBounded(path, crontab.MaxSize+1); err == nil {
+		} else if file.Data, err = aCrontab.read(path, crontab.MaxSize+1); err == nil {
 			if info, serr := os.Stat(path); serr == nil {
 				mode &= info.Mode().Perm() | 0o600
 			}
@@ -216,6 +217,8 @@ type imported struct {
 	Text     string         `json:"text"`
 }
 
+const outElsewhere = "name another directory with --out DIR"
+
 // writeJobs writes the job files. Every obstacle is found before the first is written.
 func writeJobs(jobs []crontab.Job, f importFlags, mode fs.FileMode) ([]imported, error) {
 	var done []imported
@@ -226,6 +229,8 @@ func writeJobs(jobs []crontab.Job, f importFlags, mode fs.FileMode) ([]imported,
 		there, err := os.ReadFile(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, syscall.ENOTDIR):
+			return nil, unwritable(fmt.Errorf("write job files: %w", err), outElsewhere)
 		case err != nil:
 			errs = append(errs, unreadable(path, err))
 		case bytes.Equal(there, j.Text):
@@ -244,12 +249,12 @@ func writeJobs(jobs []crontab.Job, f importFlags, mode fs.FileMode) ([]imported,
 		return done, err
 	}
 	if err := os.MkdirAll(f.out, 0o777); err != nil {
-		return nil, fmt.Errorf("write job files: %w", err)
+		return nil, unwritable(fmt.Errorf("write job files: %w", err), outElsewhere)
 	}
 	for _, d := range done {
 		if d.Change != "unchanged" {
 			if err := writeWhole(d.File, []byte(d.Text), mode); err != nil {
-				return nil, fmt.Errorf("write job file: %w", err)
+				return nil, unwritable(fmt.Errorf("write job file: %w", err), outElsewhere)
 			}
 		}
 	}

@@ -85,7 +85,7 @@ func (a *app) initJob(cmd *cobra.Command, file string, f initFlags) error {
 		}
 	}
 	if err := writeWhole(in.File, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", in.File, err)
+		return unwritable(fmt.Errorf("write %s: %w", in.File, err), "name another file: dayfly init DIR/"+in.Name+".yaml")
 	}
 	fmt.Fprintln(a.out, in.File)
 	return a.begin(cmd, in, f.noRun)

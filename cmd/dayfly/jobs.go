@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
@@ -54,7 +55,7 @@ func findJobs(paths []string) (found, error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			errs = append(errs, missingFile(path, err))
+			errs = append(errs, aJobFile.missing(path, err))
 			continue
 		}
 		if !info.IsDir() {
@@ -82,11 +83,31 @@ func findJobs(paths []string) (found, error) {
 	return f, errors.Join(errs...)
 }
 
-func missingFile(path string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+// wanted is what a file should be that a person names, as hints say it.
+type wanted struct {
+	name  string // instead of one that is not there
+	dir   string // instead of a directory
+	plain string // instead of a pipe, a device and the like
+}
+
+var (
+	aJobFile = wanted{
+		name:  "name a job file, with its ending .yaml or .yml, or a directory of them",
+		dir:   "name one job file in it; apply, validate and serve --jobs take directories",
+		plain: "a job file is a regular file; name another, or move it out of the directory",
+	}
+	aCrontab = wanted{
+		name:  "name a crontab, such as /etc/crontab; - is standard input, and without a name crontab -l is asked",
+		dir:   "name the files in it, such as /etc/cron.d/*",
+		plain: "name a regular file, or - for standard input",
+	}
+)
+
+func (w wanted) missing(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		e := &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("there is no file or directory %s", path), Err: err}
 		if e.Hint = meantFile(os.DirFS(filepath.Dir(path)), ".", filepath.Base(path)); e.Hint == "" {
-			e.Hint = "name a job file, with its ending .yaml or .yml, or a directory of them"
+			e.Hint = w.name
 		}
 		return e
 	}
@@ -110,7 +131,7 @@ func meantFile(in fs.FS, dir, name string) string {
 }
 
 func unreadable(path string, err error) error {
-	e := &dayfly.Error{Message: fmt.Sprintf("read %s: %s", path, reason(err)), Err: err}
+	e := &dayfly.Error{Code: dayfly.CodeInternal, Message: fmt.Sprintf("read %s: %s", path, reason(err)), Err: err}
 	if errors.Is(err, fs.ErrPermission) {
 		e.Hint = "this user may not read it; ls -ld " + path + " shows who may"
 	}
@@ -178,7 +199,7 @@ func readJob(path string, look spec.Look) jobFile {
 	if j.abs, j.err = filepath.Abs(path); j.err != nil {
 		return j
 	}
-	text, err := readBounded(path, spec.MaxSize+1) // one byte more than may be, so that the loader sees it
+	text, err := aJobFile.read(path, spec.MaxSize+1) // one byte more than may be, so that the loader sees it
 	if err != nil {
 		j.err = err
 		return j
@@ -187,17 +208,17 @@ func readJob(path string, look spec.Look) jobFile {
 	return j
 }
 
-// readBounded reads a regular file, at most so many bytes of it. Others, such as pipes, might never end.
-func readBounded(path string, limit int64) ([]byte, error) {
+// read reads a regular file, at most so many bytes of it. Others, such as pipes, might never end.
+func (w wanted) read(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, missingFile(path, err)
+		return nil, w.missing(path, err)
 	}
 	switch m := info.Mode(); {
 	case m.IsDir():
-		return nil, &dayfly.Error{Code: dayfly.CodeInvalid, Message: path + " is a directory", Hint: "name one job file in it; apply, validate and serve --jobs take directories"}
+		return nil, &dayfly.Error{Code: dayfly.CodeInvalid, Message: path + " is a directory", Hint: w.dir}
 	case !m.IsRegular():
-		return nil, &dayfly.Error{Code: dayfly.CodeInvalid, Message: path + " is not a regular file"}
+		return nil, &dayfly.Error{Code: dayfly.CodeInvalid, Message: path + " is not a regular file", Hint: w.plain}
 	}
 	f, err := os.Open(path)
 	if err != nil {

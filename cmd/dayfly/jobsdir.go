@@ -59,7 +59,7 @@ func (a *app) newJobsDir(h *home, path string) (*jobsDir, error) {
 // all takes over everything, whether it has changed or not.
 func (w *jobsDir) all(ctx context.Context) error {
 	if err := w.folder.Reset(); err != nil {
-		return missingFile(w.path, err)
+		return aJobFile.missing(w.path, err)
 	}
 	f, err := w.a.takeOver(ctx, w.h, w.path)
 	if err != nil {
@@ -133,7 +133,7 @@ func (w *jobsDir) sayOnce(err error) {
 func (w *jobsDir) look(ctx context.Context) error {
 	changed, gone, err := w.folder.Look()
 	if err != nil {
-		return missingFile(w.path, err)
+		return aJobFile.missing(w.path, err)
 	}
 	for _, name := range gone {
 		delete(w.again, name)

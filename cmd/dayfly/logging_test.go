@@ -84,7 +84,7 @@ func TestLogInJSON(t *testing.T) {
 		}
 		got = append(got, r["level"].(string)+" "+r["msg"].(string))
 	}
-	want := []string{"INFO run ended", "INFO Serving /srv.", `WARN a \x1b[2J thing`, "ERROR two", "INFO lines", "INFO half a line"}
+	want := []string{"INFO run ended", "INFO Serving /srv.", `WARN a \x1b[2J thing`, "ERROR two", "INFO lines", "INFO hint: dayfly doctor looks whether anything is wrong with this place", "INFO half a line"}
 	if strings.Join(got, "|") != strings.Join(want, "|") {
 		t.Errorf("got %q, want %q", got, want)
 	}

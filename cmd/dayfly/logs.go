@@ -62,7 +62,7 @@ func (a *app) showLogs(ctx context.Context, name, shard string, follow, raw bool
 		return errors.Join(a.followLogs(ctx, h, l, run), flush())
 	}
 	if attempt > len(run.Attempts) {
-		return &dayfly.Error{Code: dayfly.CodeNotFound, Message: "run " + string(run.ID) + " has " + plural(len(run.Attempts), "attempt")}
+		return noAttempt(run)
 	}
 	if attempt == 0 {
 		attempt = lastLaunched(run)
@@ -92,6 +92,18 @@ func (a *app) showLogs(ctx context.Context, name, shard string, follow, raw bool
 			spoken(string(at.Outcome)), size(t.offset))
 	}
 	return nil
+}
+
+// noAttempt is the error of an attempt that the run did not make.
+func noAttempt(run dayfly.Run) error {
+	e := &dayfly.Error{Code: dayfly.CodeNotFound, Message: "run " + string(run.ID) + " has " + plural(len(run.Attempts), "attempt"), Hint: "leave --attempt out for the last one"}
+	switch n := len(run.Attempts); {
+	case n == 0:
+		e.Hint = "dayfly logs " + string(run.ID) + " says why it has none"
+	case n > 1:
+		e.Hint = fmt.Sprintf("--attempt is from 1 to %d; without it it is the last one", n)
+	}
+	return e
 }
 
 // lastLaunched is the number of the last attempt that had a machine, or may get one; 0 where there is none.

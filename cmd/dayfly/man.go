@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dayfly-io/dayfly"
 	"github.com/spf13/pflag"
 
 	"github.com/dayfly-io/dayfly/internal/spec"
@@ -57,7 +59,7 @@ func (p manPage) write(dir string) error {
 		err = os.WriteFile(path, []byte(p.text), 0o644)
 	}
 	if err != nil {
-		return fmt.Errorf("write the manual page %s: %w", p.name, err)
+		return unwritable(fmt.Errorf("write the manual page %s: %w", p.name, err), "name another directory: dayfly man DIR")
 	}
 	return nil
 }
@@ -67,7 +69,7 @@ func (a *app) manDate() (string, error) {
 	if text := a.getenv("SOURCE_DATE_EPOCH"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return "", fmt.Errorf("read SOURCE_DATE_EPOCH: %w", err)
+			return "", &dayfly.Error{Code: dayfly.CodeInvalid, Message: "read SOURCE_DATE_EPOCH: " + err.Error(), Hint: "it is a number of seconds since 1970, or not set", Err: err}
 		}
 		return time.Unix(n, 0).UTC().Format(time.DateOnly), nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -200,7 +201,7 @@ func refusedText(text string, err error) error {
 		if shown := clean(text); e.Len > 0 && shown == text {
 			message += "\n  " + text + "\n  " + strings.Repeat(" ", e.Offset) + strings.Repeat("^", e.Len)
 		}
-		errs = append(errs, &dayfly.Error{Code: dayfly.CodeInvalid, Message: message, Hint: e.Hint, Err: e})
+		errs = append(errs, &dayfly.Error{Code: dayfly.CodeInvalid, Message: message, Hint: cmp.Or(e.Hint, "dayfly explain schedule says what may stand there"), Err: e})
 	}
 	return &exit{exitUsage, errors.Join(errs...)}
 }

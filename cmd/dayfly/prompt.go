@@ -94,5 +94,5 @@ func (p *prompter) line(q question) (string, error) {
 		}
 	}
 	p.a.say("")
-	return "", &exit{exitInterrupted, errors.New("interrupted; nothing was done")}
+	return "", &exit{exitInterrupted, fmt.Errorf("%w; nothing was done", errInterrupted)}
 }

@@ -104,7 +104,7 @@ func lastReport(run dayfly.Run) *dayfly.Report {
 
 func noResults(run dayfly.Run) error {
 	if run.State == dayfly.Ended {
-		return &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("run %s has no results: %s", run.ID, cmp.Or(run.Reason, stateText(run)))}
+		return &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("run %s has no results: %s", run.ID, cmp.Or(run.Reason, stateText(run))), Hint: "dayfly retry " + string(run.ID) + " runs it again; dayfly history -o wide shows why runs ended"}
 	}
 	return &dayfly.Error{
 		Code: dayfly.CodeBusy, Message: fmt.Sprintf("run %s is %s; results are there when they are saved and verified", run.ID, stateText(run)),

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -30,7 +32,24 @@ func TestMain(m *testing.M) {
 	if code, ok := agentmain.Main(os.Args[1:], os.Stderr); ok {
 		os.Exit(code)
 	}
-	testscript.Main(m, map[string]func(){"dayfly": main})
+	testscript.Main(m, map[string]func(){"dayfly": mainHeard})
+}
+
+// mainHeard is main, and ends with a code of its own where an error had no hint. On a terminal, where the
+// program must see that it is one, the script listens.
+func mainHeard() {
+	if isTerminal(os.Stderr) {
+		main()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	heard := &listener{to: os.Stderr}
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, heard)
+	stop()
+	if text := heard.complaint(); text != "" {
+		fmt.Fprint(os.Stderr, text)
+		code = 99
+	}
+	os.Exit(code)
 }
 
 // TestScripts runs the scripts: the real program, store, bucket and machines. Beside the usual commands
@@ -255,6 +274,9 @@ func cmdTTY(ts *testscript.TestScript, neg bool, args []string) {
 	_, _ = io.Copy(&shown, master) // ends with an error when the other side is closed
 	if err := cmd.Wait(); (err != nil) != neg {
 		ts.Fatalf("on a terminal: %v\n%s", err, shown.String())
+	}
+	if missing := withoutHint(shown.String()); len(missing) > 0 {
+		ts.Fatalf("on a terminal no hint follows %q", missing)
 	}
 	_, err = ts.Stdout().Write([]byte(strings.ReplaceAll(shown.String(), "\r\n", "\n")))
 	ts.Check(err)

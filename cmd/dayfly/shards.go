@@ -89,9 +89,9 @@ func pick(runs []dayfly.Run, name, shard string, err error) ([]dayfly.Run, error
 	case i >= 0:
 		return runs[i : i+1], nil
 	case len(runs) == 1 && !isShard(runs[0]):
-		return nil, &dayfly.Error{Code: dayfly.CodeInvalid, Message: fmt.Sprintf("run %s has no shards: its job is no array", runs[0].ID)}
+		return nil, &dayfly.Error{Code: dayfly.CodeInvalid, Message: fmt.Sprintf("run %s has no shards: its job is no array", runs[0].ID), Hint: "leave --shard out"}
 	}
-	e := &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("%s has no shard %q", name, shard)}
+	e := &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("%s has no shard %q", name, shard), Hint: "leave --shard out: it names one already"}
 	if len(runs) > 1 {
 		e.Hint = fmt.Sprintf("there are %s to %s", runs[0].Shard, runs[len(runs)-1].Shard)
 	}

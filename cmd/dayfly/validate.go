@@ -96,7 +96,7 @@ func split(err error) (in []*spec.Error, out []error) {
 		if list, ok := errors.AsType[*spec.Errors](e); ok {
 			in = append(in, list.List...)
 			if list.More > 0 {
-				out = append(out, fmt.Errorf("%s: %d more errors", list.List[0].File, list.More))
+				out = append(out, moreErrors(list))
 			}
 		} else if line, ok := errors.AsType[*spec.Error](e); ok {
 			in = append(in, line)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func paramsOf(cmd *cobra.Command, job dayfly.Job, texts []string) (map[string]st
 		case !ok:
 			e := usage(cmd, "--param takes NAME=VALUE, not %q", text)
 			if known {
-				e.Hint = fmt.Sprintf("--param %s=VALUE, with %s", name, strings.TrimPrefix(describeParam(name, p), name+", "))
+				e.Hint = paramTakes(name, p)
 			}
 			errs = append(errs, e)
 			continue
@@ -64,7 +65,7 @@ func paramsOf(cmd *cobra.Command, job dayfly.Job, texts []string) (map[string]st
 		}
 		given[name] = value
 		if _, err := p.Value(value); err != nil {
-			errs = append(errs, &dayfly.Error{Code: dayfly.CodeInvalid, Message: "--param " + name + ": " + err.Error(), Hint: dayfly.ErrorHint(err)})
+			errs = append(errs, &dayfly.Error{Code: dayfly.CodeInvalid, Message: "--param " + name + ": " + err.Error(), Hint: cmp.Or(dayfly.ErrorHint(err), paramTakes(name, p))})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(job.Params)) {
@@ -100,6 +101,11 @@ func noParam(job dayfly.Job, name string) error {
 		e.Hint = "it has " + strings.Join(known, ", ")
 	}
 	return e
+}
+
+// paramTakes says what a parameter may be given.
+func paramTakes(name string, p dayfly.Param) string {
+	return fmt.Sprintf("--param %s=VALUE, with %s", name, strings.TrimPrefix(describeParam(name, p), name+", "))
 }
 
 // describeParam is a parameter in a line: mode, one of fast, thorough: how hard to try.
@@ -197,6 +203,7 @@ func shardOf(job dayfly.Job, name string) (dayfly.Shard, error) {
 	e := &dayfly.Error{Code: dayfly.CodeInvalid, Message: fmt.Sprintf("job %s has no shard %q", job.Name, name)}
 	if job.Array == nil {
 		e.Message = fmt.Sprintf("job %s is no array, so it has no shards", job.Name)
+		e.Hint = "leave --shard out; array: in its file makes several runs of it"
 	} else {
 		e.Hint = fmt.Sprintf("they are %s to %s", shards[0], shards[len(shards)-1])
 	}

@@ -183,7 +183,7 @@ func (t *table) line(n int) {
 
 // bad is an error in length bytes of a line from byte at on.
 func (t *table) bad(line, at, length int, problem, hint string) {
-	t.errs = append(t.errs, t.about(spec.RuleSyntax, line, at, length, problem, hint))
+	t.errs = append(t.errs, t.about(spec.RuleSyntax, line, at, length, problem, cmp.Or(hint, "man 5 crontab says what may stand there")))
 }
 
 func (t *table) about(rule spec.Rule, line, at, length int, problem, hint string) *spec.Error {

@@ -104,7 +104,7 @@ const (
 // Fill records a backfill. It is durable when it returns; passes do the rest.
 func Fill(ctx context.Context, s store.Store, b Backfill) error {
 	if b.ID.Job() != b.Job || b.AtOnce < 1 || b.Count() == 0 {
-		return &dayfly.Error{Code: dayfly.CodeInvalid, Message: fmt.Sprintf("a backfill %q of %d slots, %d at once, makes no sense", b.ID, b.Count(), b.AtOnce)}
+		return &dayfly.Error{Code: dayfly.CodeInvalid, Message: fmt.Sprintf("a backfill %q of %d slots, %d at once, makes no sense", b.ID, b.Count(), b.AtOnce), Hint: "a backfill has at least one slot, and runs at least one at once"}
 	}
 	value, err := json.Marshal(b)
 	if err == nil {
@@ -212,7 +212,7 @@ func CancelFill(ctx context.Context, s store.Store, id dayfly.BackfillID, why st
 	case i < 0:
 		return fmt.Errorf("cancel backfill %s: %w", id, store.ErrNotFound)
 	case !all[i].EndedAt.IsZero():
-		return &dayfly.Error{Code: dayfly.CodeRefused, Message: fmt.Sprintf("cancel backfill %s: it has ended already", id)}
+		return &dayfly.Error{Code: dayfly.CodeRefused, Message: fmt.Sprintf("cancel backfill %s: it has ended already", id), Hint: "dayfly history --job " + string(id.Job()) + " shows its runs"}
 	case !all[i].CancelAt.IsZero():
 		return nil
 	}

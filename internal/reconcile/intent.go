@@ -98,7 +98,7 @@ func Cancel(ctx context.Context, s store.Store, id dayfly.RunID, why string, now
 			return fmt.Errorf("cancel %s: %w", id, err)
 		}
 		if run.State == dayfly.Ended {
-			return &dayfly.Error{Code: dayfly.CodeRefused, Message: fmt.Sprintf("cancel %s: it has ended already (%s)", id, run.Outcome)}
+			return &dayfly.Error{Code: dayfly.CodeRefused, Message: fmt.Sprintf("cancel %s: it has ended already (%s)", id, run.Outcome), Hint: "dayfly retry " + string(id) + " runs it again"}
 		}
 		if !run.CancelAt.IsZero() {
 			return nil

@@ -54,7 +54,7 @@ func pausable(what string, rec store.Job) error {
 	case rec.Rev == 0:
 		return &dayfly.Error{Code: dayfly.CodeNotFound, Message: fmt.Sprintf("%s job %s: there is no such job", what, rec.Name), Hint: "dayfly ps --jobs lists the jobs"}
 	case !rec.Scheduled:
-		return &dayfly.Error{Code: dayfly.CodeRefused, Message: fmt.Sprintf("%s job %s: it was not applied, so it has no schedule", what, rec.Name)}
+		return &dayfly.Error{Code: dayfly.CodeRefused, Message: fmt.Sprintf("%s job %s: it was not applied, so it has no schedule", what, rec.Name), Hint: "dayfly apply makes the schedule of a job file known"}
 	}
 	return nil
 }

@@ -82,8 +82,14 @@ func shown(t *testing.T, m member) member {
 		t.Errorf("%s: accepted", m.name)
 		return out
 	}
+	list := err.(*spec.Errors).List
+	for _, e := range list {
+		if e.Suggestion == "" {
+			t.Errorf("%s: there is no hint for: %s", m.name, e.Problem)
+		}
+	}
 	var b strings.Builder
-	if err := spec.Render(&b, "text", err.(*spec.Errors).List); err != nil {
+	if err := spec.Render(&b, "text", list); err != nil {
 		t.Fatal(err)
 	}
 	out.text = b.String()

@@ -220,7 +220,7 @@ func (r *reader) script(v value, read func(value) (string, bool)) string {
 	case len(s) > int(r.bounds(v).most):
 		r.bad(v, "put the script into a file and name it under files:", "%s has %d bytes; at most 64 KiB are allowed", v.name(), len(s))
 	case strings.ContainsRune(s, 0):
-		r.bad(v, "", "%s holds a NUL character", v.name())
+		r.bad(v, "remove it", "%s holds a NUL character", v.name())
 	}
 	return s
 }

@@ -73,7 +73,7 @@ func (r *reader) plain(n *yaml.Node, depth int) bool {
 	ok := true
 	at := r.clamp(span{n.Line, n.Column, 1})
 	if depth > MaxDepth {
-		r.fault(RuleLimit, "", at, fmt.Sprintf("lists and mappings stand more than %d deep inside one another", MaxDepth), "")
+		r.fault(RuleLimit, "", at, fmt.Sprintf("lists and mappings stand more than %d deep inside one another", MaxDepth), "put data into a file and name it under files:")
 		return false
 	}
 	switch {
@@ -91,7 +91,7 @@ func (r *reader) plain(n *yaml.Node, depth int) bool {
 	}
 	for i, c := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Kind != yaml.ScalarNode && c.Kind != yaml.AliasNode {
-			r.fault(RuleSyntax, "", r.clamp(span{c.Line, c.Column, 1}), "a key must be a word, not "+found(c), "")
+			r.fault(RuleSyntax, "", r.clamp(span{c.Line, c.Column, 1}), "a key must be a word, not "+found(c), "begin with the word and a colon, such as name: backup")
 			ok = false
 		}
 		ok = r.plain(c, depth+1) && ok
@@ -112,7 +112,7 @@ func (r *reader) clamp(at span) span {
 func (r *reader) syntax(err error) {
 	var le *yaml.LoadError
 	if !errors.As(err, &le) {
-		r.fault(RuleSyntax, "", span{1, 1, 1}, "this is not YAML that can be read", "")
+		r.fault(RuleSyntax, "", span{1, 1, 1}, "this is not YAML that can be read", "compare it with what dayfly init makes")
 		return
 	}
 	at := r.clamp(span{le.Mark.Line, le.Mark.Column, 1})

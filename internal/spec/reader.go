@@ -203,10 +203,32 @@ func (r *reader) finish() error {
 		r.show(r.errs)
 		r.show(r.warnings)
 	}
+	for _, e := range r.errs {
+		if e.Suggestion == "" {
+			e.Suggestion = r.nextStep(e.Path)
+		}
+	}
 	if len(r.errs) == 0 {
 		return nil
 	}
 	return &Errors{List: r.errs, More: r.more}
+}
+
+// nextStep is where to read what may stand at a path, for an error without a better hint. It says nothing
+// that stands in the file.
+func (r *reader) nextStep(path string) string {
+	command, file := "dayfly explain", "a job file"
+	if _, job := r.table.find("run"); !job {
+		command, file = command+" --settings", "the settings"
+	}
+	for path != "" {
+		if k, err := Find(r.table, path); err == nil {
+			shown := strings.ReplaceAll(listIndex().ReplaceAllString(k.Path, ""), "*", "NAME")
+			return command + " " + shown + " says what may stand there"
+		}
+		path = path[:max(0, strings.LastIndexByte(path, '.'))]
+	}
+	return command + " lists what may stand in " + file
 }
 
 func (r *reader) show(list []*Error) {

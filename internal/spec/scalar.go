@@ -81,7 +81,7 @@ func (r *reader) visible(v value, s string) bool {
 	case strings.IndexFunc(s, func(c rune) bool {
 		return unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) && c > 0x2000 && c != 0x200E && c != 0x200F
 	}) >= 0:
-		r.bad(v, "", "%s holds an invisible character", v.name())
+		r.bad(v, "remove it", "%s holds an invisible character", v.name())
 	default:
 		return true
 	}

@@ -58,7 +58,7 @@ func (r *reader) below(v value, s string) bool {
 	shown := clip(s, 60)
 	switch {
 	case strings.TrimSpace(s) == "":
-		r.bad(v, "", "%s is empty", v.name())
+		r.bad(v, "remove it", "%s is empty", v.name())
 	case len(s) > maxPath:
 		r.bad(v, "", "%s has %d bytes; at most %d are allowed", v.name(), len(s), maxPath)
 	case strings.HasPrefix(s, "/"):
@@ -74,7 +74,7 @@ func (r *reader) below(v value, s string) bool {
 	case strings.ContainsAny(s, "*?["):
 		r.bad(v, "name the folder, or each file", "%q looks like a pattern, and patterns are not expanded", shown)
 	case printable(s) != s:
-		r.bad(v, "", "%q holds an invisible character", shown)
+		r.bad(v, "remove it", "%q holds an invisible character", shown)
 	default:
 		return true
 	}
@@ -111,7 +111,7 @@ func (r *reader) environment(f fields, j *dayfly.Job) {
 		}
 	}
 	if len(taken) > maxEnv {
-		r.conflict(f.of, "", "env, params and secrets are %d variables; at most %d are allowed", len(taken), maxEnv)
+		r.conflict(f.of, "put data into a file and name it under files:", "env, params and secrets are %d variables; at most %d are allowed", len(taken), maxEnv)
 	}
 }
 
@@ -145,7 +145,7 @@ func (r *reader) variable(v value, j *dayfly.Job) int {
 	case !ok:
 		return 0
 	case strings.ContainsRune(s, 0):
-		r.bad(v, "", "%s holds a NUL character", v.name())
+		r.bad(v, "remove it", "%s holds a NUL character", v.name())
 		return 0
 	case len(s) > maxEnvValue:
 		r.bad(v, "put data into a file and name it under files:", "%s has %d bytes; at most 64 KiB are allowed", v.name(), len(s))
