@@ -159,7 +159,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.data, "data", "", "the data `DIR`ectory (default: DAYFLY_DATA, or else the XDG directory)")
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.what = cmd.CommandPath() }
 	root.AddCommand(
-		a.initCommand(), a.validateCommand(), a.importCommand(), a.nextCommand(), a.planCommand(), a.applyCommand(), a.pauseCommand(), a.resumeCommand(), a.rmCommand(), a.runCommand(), a.psCommand(), a.watchCommand(),
+		a.initCommand(), a.validateCommand(), a.importCommand(), a.nextCommand(), a.planCommand(), a.applyCommand(), a.pauseCommand(), a.resumeCommand(), a.rmCommand(), a.backfillCommand(), a.runCommand(), a.psCommand(), a.watchCommand(),
 		a.logsCommand(), a.resultsCommand(), a.cancelCommand(), a.retryCommand(), a.historyCommand(),
 		a.machinesCommand(), a.sweepCommand(), a.doctorCommand(), a.serveCommand(), a.agentCommand(), a.versionCommand(),
 		a.explainCommand(), a.schemaCommand(), a.completionCommand(), a.manCommand(), exitCodesTopic(),

@@ -23,7 +23,7 @@ and its machine is ended, 30 s later in any case. The command waits until the ma
 RUN is an id, the beginning of one, or a job: for the run that has its machine, else its latest.
 
 Of an array all shards end: those of the slot that RUN names by an id without a shard, or of the job's
-latest. --shard picks one.`,
+latest. --shard picks one. JOB@WORD is a backfill, as for dayfly backfill --cancel.`,
 		Example: "  dayfly cancel backup\n  dayfly cancel frames-20261122T230000Z\n  dayfly cancel frames --shard 3",
 		Args:    exactly(1, "a run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,6 +45,9 @@ func (a *app) cancelRun(ctx context.Context, name, shard string, noWait bool) er
 	}
 	if _, err := h.Loop(ctx); err != nil {
 		return err
+	}
+	if dayfly.BackfillID(name).Job() != "" {
+		return a.cancelBackfill(ctx, name, backfillFlags{output: "table", detach: noWait})
 	}
 	runs, err := h.shardsOf(ctx, name, shard)
 	if err != nil {

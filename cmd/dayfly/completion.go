@@ -75,9 +75,10 @@ func (a *app) completes(root *cobra.Command) {
 		"rm": some(jobs(nil)), "pause": some(jobs(func(rec store.Job) bool { return rec.Scheduled })),
 		"resume": some(jobs(func(rec store.Job) bool { return rec.Held.Why != "" })),
 		"logs":   one(runs(a.now, nil)), "results": one(runs(a.now, nil)),
-		"cancel": one(runs(a.now, func(r dayfly.Run) bool { return r.State != dayfly.Ended })),
-		"watch":  some(runs(a.now, nil)),
-		"retry":  one(runs(a.now, func(r dayfly.Run) bool { return r.State == dayfly.Ended })),
+		"backfill": one(jobs(func(rec store.Job) bool { return rec.Scheduled })),
+		"cancel":   one(runs(a.now, func(r dayfly.Run) bool { return r.State != dayfly.Ended })),
+		"watch":    some(runs(a.now, nil)),
+		"retry":    one(runs(a.now, func(r dayfly.Run) bool { return r.State == dayfly.Ended })),
 		"explain": one(func(context.Context, *looked, string) []string {
 			return described(spec.Keys(), func(k spec.Key) (string, string) { return strings.ReplaceAll(k.Path, "[]", ""), k.Doc })
 		}),

@@ -21,6 +21,7 @@ type historyFlags struct {
 	limit               int
 	job, since, outcome string
 	shards              bool
+	backfill            string
 }
 
 // tableLimit is how many lines a table has where nobody says.
@@ -48,12 +49,17 @@ shards of an array's slot are one line too; --shards shows them one by one.`,
 		if table && !cmd.Flags().Changed("limit") {
 			f.limit = tableLimit
 		}
-		return a.history(cmd.Context(), filter, f.limit, table && !f.shards, *output)
+		only := func(dayfly.Run) bool { return true }
+		if f.backfill != "" {
+			only = func(r dayfly.Run) bool { return string(r.Backfill) == f.backfill }
+		}
+		return a.history(cmd.Context(), filter, only, f.limit, table && !f.shards, *output)
 	}
 	output = outputFlag(cmd)
 	cmd.Flags().IntVar(&f.limit, "limit", 0, fmt.Sprintf("at most `N` lines; 0 is all (default: %d in a table, else all)", tableLimit))
 	cmd.Flags().BoolVar(&f.shards, "shards", false, "in a table, a line for each shard of an array")
 	cmd.Flags().StringVar(&f.job, "job", "", "only runs of this `JOB`")
+	cmd.Flags().StringVar(&f.backfill, "backfill", "", "only runs of this backfill: `ID` as dayfly backfill --list shows it")
 	cmd.Flags().StringVar(&f.since, "since", "", "only slots at or after this `TIME`: RFC 3339, or how long ago, such as 24h or 7d")
 	cmd.Flags().StringVar(&f.outcome, "outcome", "", "only runs that ended so: `OUTCOME` is "+strings.Join(outcomes, ", "))
 	return cmd
@@ -62,6 +68,13 @@ shards of an array's slot are one line too; --shards shows them one by one.`,
 func (f historyFlags) filter(cmd *cobra.Command, now time.Time) (store.Filter, error) {
 	outcome := asOutcome(f.outcome)
 	out := store.Filter{Job: dayfly.JobName(f.job), Outcome: outcome}
+	if f.backfill != "" {
+		job := dayfly.BackfillID(f.backfill).Job()
+		if job == "" || f.job != "" && f.job != string(job) {
+			return out, usage(cmd, "--backfill %q is not the id of a backfill%s", f.backfill, map[bool]string{true: " of job " + f.job}[job != ""])
+		}
+		out.Job = job
+	}
 	switch {
 	case f.limit < 0:
 		return out, usage(cmd, "--limit is 0 or more, not %d", f.limit)
@@ -103,7 +116,7 @@ func ago(text string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
-func (a *app) history(ctx context.Context, f store.Filter, limit int, together bool, output string) error {
+func (a *app) history(ctx context.Context, f store.Filter, only func(dayfly.Run) bool, limit int, together bool, output string) error {
 	h, err := a.openToLook()
 	if err != nil {
 		return err
@@ -125,7 +138,8 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, together b
 		return err
 	}
 	shown, more := 0, false
-	past := merged(s.History(ctx, f), ranges)
+	ranges = slices.DeleteFunc(ranges, func(dayfly.Range) bool { return !only(dayfly.Run{}) })
+	past := merged(onlyThose(s.History(ctx, f), only), ranges)
 	if together {
 		past = bySlot(past)
 	}
@@ -150,6 +164,17 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, together b
 		return a.sayGone(ctx, h, f.Job)
 	}
 	return nil
+}
+
+// onlyThose leaves out runs that are not meant.
+func onlyThose(runs iter.Seq2[dayfly.Run, error], only func(dayfly.Run) bool) iter.Seq2[dayfly.Run, error] {
+	return func(yield func(dayfly.Run, error) bool) {
+		for r, err := range runs {
+			if (err != nil || only(r)) && !yield(r, err) {
+				return
+			}
+		}
+	}
 }
 
 // knownOr is an error when a job has neither a record nor a run nor a range record.
@@ -363,7 +388,7 @@ func (a *app) historyList() listing[pastRun] {
 				}
 				return p.Reason
 			}},
-			{head: "TRIGGER", wide: true, cell: func(p pastRun) string { return string(p.Trigger) }},
+			{head: "TRIGGER", wide: true, cell: func(p pastRun) string { return triggerText(p.runRecord) }},
 			{head: "ATTEMPTS", wide: true, cell: ofRun(func(r dayfly.Run) string { return strconv.Itoa(len(r.Attempts)) })},
 			{head: "ENDED", wide: true, cell: ofRun(func(r dayfly.Run) string { return instant(r.EndedAt) })},
 			{head: "REMOVED", wide: true, cell: ofRun(removedParts)},

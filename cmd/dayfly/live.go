@@ -99,10 +99,11 @@ type scene struct {
 	data   string
 	daemon string // which process it is; empty: there is none
 	runs   []seenRun
-	lately []dayfly.Run // ended, the last one first
-	news   []dayfly.Run // of these, those that ended since the last look, in their order
-	next   []store.Job  // those that are due soonest
-	wrong  []string     // what cannot be seen, and why
+	lately []dayfly.Run        // ended, the last one first
+	news   []dayfly.Run        // of these, those that ended since the last look, in their order
+	next   []store.Job         // those that are due soonest
+	fills  []reconcile.Filling // that go on
+	wrong  []string            // what cannot be seen, and why
 }
 
 // seenRun is a run under way, with its machine as far as that is listed.
@@ -301,6 +302,10 @@ func (l *spectator) look(ctx context.Context) (scene, error) {
 	}
 	s.lately = slices.Clone(l.lately)
 	s.runs = l.withMachines(ctx, active, &s)
+	if s.fills, err = l.h.openFills(ctx); err != nil {
+		return s, err
+	}
+	s.fills = slices.DeleteFunc(s.fills, func(f reconcile.Filling) bool { return len(l.jobs)+len(l.ids) > 0 && !l.jobs[f.Job] })
 	s.next, err = l.due(ctx)
 	return s, err
 }
@@ -449,6 +454,9 @@ func (v *lineView) show(s scene) error {
 	for _, r := range s.news {
 		all = append(all, seenRun{Run: r})
 	}
+	if err := v.fills(s); err != nil {
+		return err
+	}
 	for _, r := range append(all, s.runs...) {
 		is := string(r.State) + " " + r.phase() + " " + r.doing()
 		if v.said[r.ID] == is {
@@ -456,6 +464,21 @@ func (v *lineView) show(s scene) error {
 		}
 		v.said[r.ID] = is
 		if err := v.line(s, r); err != nil {
+			return &brokenOutput{err}
+		}
+	}
+	return nil
+}
+
+// fills says how far the backfills are; as JSON their runs say it.
+func (v *lineView) fills(s scene) error {
+	for _, f := range s.fills {
+		is, id := fillText(f), dayfly.RunID(f.ID)
+		if v.asJSON || v.said[id] == is {
+			continue
+		}
+		v.said[id] = is
+		if _, err := fmt.Fprintf(v.a.out, "%s %s\n", s.at.UTC().Format("15:04:05Z"), term.Text(is)); err != nil {
 			return &brokenOutput{err}
 		}
 	}

@@ -76,12 +76,27 @@ func (a *app) ps(ctx context.Context, output string) error {
 	if err := a.activeList().show(a, output, allOf(rows)); err != nil {
 		return err
 	}
+	if err := a.sayFills(ctx, h, output); err != nil {
+		return err
+	}
 	jobs, err := loop.Store.Jobs(ctx)
 	if err != nil {
 		return fmt.Errorf("read the jobs: %w", err)
 	}
 	a.unkept(h, output, anyDue(jobs, a.now()))
 	return nil
+}
+
+// sayFills says how far the backfills are that go on, to people.
+func (a *app) sayFills(ctx context.Context, h *home, output string) error {
+	if output != "table" && output != "wide" {
+		return nil
+	}
+	fills, err := h.openFills(ctx)
+	for _, f := range fills {
+		a.say("%s", fillText(f))
+	}
+	return err
 }
 
 // due tells whether a job waits for its schedule.
@@ -154,7 +169,7 @@ func (a *app) activeList() listing[activeRun] {
 				}
 				return r.Reason
 			}},
-			{head: "TRIGGER", wide: true, cell: func(r activeRun) string { return string(r.Trigger) }},
+			{head: "TRIGGER", wide: true, cell: func(r activeRun) string { return triggerText(r.runRecord) }},
 			{head: "ATTEMPT", wide: true, cell: attempt(func(at dayfly.Attempt) string { return fmt.Sprint(at.Number) })},
 			{head: "ISOLATION", wide: true, cell: attempt(func(at dayfly.Attempt) string { return string(at.Isolation) })},
 			{head: "PARAMS", wide: true, cell: func(r activeRun) string { return paramsText(r.Params) }},
@@ -194,6 +209,14 @@ func withoutTwins(rows []activeRun) []activeRun {
 		return cmp.Or(x.run.Slot.Compare(y.run.Slot), cmp.Compare(x.Job, y.Job), cmp.Compare(x.shards, y.shards), x.Shard.Compare(y.Shard))
 	})
 	return out
+}
+
+// triggerText is what made a run, and which backfill it was.
+func triggerText(r runRecord) string {
+	if r.Backfill != "" {
+		return "backfill " + string(r.Backfill)
+	}
+	return string(r.Trigger)
 }
 
 // paramsText is the values of parameters in a line.

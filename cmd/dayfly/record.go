@@ -27,6 +27,9 @@ type runRecord struct {
 	// Params are the values of the job's parameters, defaults included.
 	Params map[string]string `json:"params"`
 
+	// Backfill is the backfill that made the run, if one did.
+	Backfill dayfly.BackfillID `json:"backfill,omitempty"`
+
 	// Of a range record, which stands for many slots: they lie from slot to this one. Where each has
 	// several shards, it stands for all of them.
 	To     *stamp `json:"to,omitempty"`
@@ -84,7 +87,7 @@ func (s stamp) MarshalJSON() ([]byte, error) {
 func newRecord(r dayfly.Run) runRecord {
 	v := runRecord{
 		ID: r.ID, Job: r.Job, Slot: stamp(r.Slot), Shard: r.Shard, N: r.N, Trigger: r.Trigger,
-		State: r.State, Outcome: r.Outcome, Reason: r.Reason, Attempts: []attemptRecord{}, Params: r.Params,
+		State: r.State, Outcome: r.Outcome, Reason: r.Reason, Attempts: []attemptRecord{}, Params: r.Params, Backfill: r.Backfill,
 	}
 	if v.Params == nil {
 		v.Params = map[string]string{}

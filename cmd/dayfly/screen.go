@@ -208,6 +208,9 @@ func frame(s scene, width, height int) []string {
 	for _, w := range s.wrong {
 		lines = append(lines, "! "+w)
 	}
+	for _, f := range s.fills {
+		lines = append(lines, fillText(f))
+	}
 	lately, next := latelyLines(s), nextLines(s)
 	room := height - len(lines) - 2
 	if room-len(next)-len(lately) < min(len(s.runs), 3) { // too small for all of it

@@ -64,6 +64,7 @@ func mainHeard() {
 //	lock FILE                 takes a daemon's lock; unlock gives it back
 //	get N /PATH               asks the daemon that listens; stdout is its answer
 //	runid NAME FILE           puts the first run id in a file into a variable
+//	fillid NAME FILE         puts the first id of a backfill in a file into a variable
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -71,7 +72,7 @@ func TestScripts(t *testing.T) {
 		Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": cmdCode, "start": cmdStart, "await": cmdAwait, "signal": cmdSignal, "finish": cmdFinish,
-			"tty": cmdTTY, "lock": cmdLock, "unlock": cmdUnlock, "get": cmdGet, "runid": cmdRunID,
+			"tty": cmdTTY, "lock": cmdLock, "unlock": cmdUnlock, "get": cmdGet, "runid": cmdRunID, "fillid": cmdFillID,
 		},
 	})
 }
@@ -320,6 +321,15 @@ func cmdRunID(ts *testscript.TestScript, neg bool, args []string) {
 	id := regexp.MustCompile(`[a-z0-9-]+-[0-9]{8}T[0-9]{6}(\.[0-9]{3})?Z(\.n[0-9]+)?`).FindString(text)
 	if id == "" {
 		ts.Fatalf("there is no run id in %s: %s", args[1], text)
+	}
+	ts.Setenv(args[0], id)
+}
+
+func cmdFillID(ts *testscript.TestScript, neg bool, args []string) {
+	text := ts.ReadFile(args[1])
+	id := regexp.MustCompile(`[a-z0-9-]+@[A-Z2-7]+`).FindString(text)
+	if id == "" {
+		ts.Fatalf("there is no id of a backfill in %s: %s", args[1], text)
 	}
 	ts.Setenv(args[0], id)
 }

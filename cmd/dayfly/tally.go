@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
@@ -19,7 +20,9 @@ type tally struct {
 	now   func() time.Time
 	since time.Time
 	ended map[dayfly.RunID]bool
-	waits string // why all of them wait, as it was said last
+	waits string                  // why all of them wait, as it was said last
+	named func(dayfly.Run) string // what a run is called; nil: by its shard
+	of    int                     // slots there are to come to; 0: the runs are all that comes
 	live  bool
 }
 
@@ -47,15 +50,31 @@ func (t *tally) update(runs []dayfly.Run) {
 			t.line("waiting: " + waits)
 		}
 	}
-	if t.tty && len(t.ended) < len(runs) {
-		fmt.Fprintf(t.w, "\r\x1b[K%s %s  %s", t.marks.doing, countsOf(runs), took(t.now().Sub(t.since)))
+	if t.tty && (len(t.ended) < len(runs) || len(runs) < t.of) {
+		fmt.Fprintf(t.w, "\r\x1b[K%s %s  %s", t.marks.doing, t.counts(runs), took(t.now().Sub(t.since)))
 		t.live = true
 	}
 }
 
+// counts is how many runs are at what, and of how many slots they are where more come.
+func (t *tally) counts(runs []dayfly.Run) string {
+	if t.of == 0 {
+		return countsOf(runs)
+	}
+	slots := map[time.Time]bool{}
+	for _, r := range runs {
+		slots[r.Slot] = true
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%s of %s: %s", number(len(slots)), plural(t.of, "slot"), countsOf(runs)), ": ")
+}
+
 // said is a line on a run that has ended.
 func (t *tally) said(r dayfly.Run) string {
-	text := fmt.Sprintf("shard %s %s", r.Shard, spoken(string(r.Outcome)))
+	name := "shard " + string(r.Shard)
+	if t.named != nil {
+		name = t.named(r)
+	}
+	text := name + " " + spoken(string(r.Outcome))
 	if lastLaunched(r) > 0 {
 		text += " in " + took(over(r).Sub(began(r)))
 	}

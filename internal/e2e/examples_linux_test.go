@@ -308,10 +308,27 @@ func exampleRates(t *testing.T, h *home) {
 	if have, want := read(t, filepath.Join(results, "rates-"+day+".csv")), "day,currency,rate\r\n"+day+",SEK,11.2\r\n"+day+",USD,1.08\r\n"; have != want {
 		t.Errorf("the results are %q, want %q", have, want)
 	}
+	wanted := map[string]int{day: 2}
+	for _, args := range [][]string{
+		{"apply", path},
+		{"backfill", "rates", "--from", "2020-03-28", "--to", "2020-03-30", "--yes"}, // the clock changes on the second day
+		{"backfill", "rates", "--from", "2020-03-28", "--to", "2020-03-30", "--yes"}, // once more there is nothing to do
+	} {
+		if out, code := h.dayfly(args...); code != 0 {
+			t.Fatalf("dayfly %s: exit code %d\n%s", strings.Join(args, " "), code, out)
+		}
+	}
+	for _, id := range []string{"rates-20200328T143000Z.n1", "rates-20200329T133000Z.n1", "rates-20200330T133000Z.n1"} {
+		was := fmt.Sprintf("%s-%s-%s", id[6:10], id[10:12], id[12:14])
+		wanted[was] = 2
+		if have := read(t, filepath.Join(h.results(id), "rates-"+was+".csv")); !strings.HasPrefix(have, "day,currency,rate\r\n"+was+",") {
+			t.Errorf("%s left %q", id, have)
+		}
+	}
 	mu.Lock()
 	defer mu.Unlock()
-	if want := map[string]int{day: 2}; !maps.Equal(asked, want) {
-		t.Errorf("asked for %v, want %v", asked, want)
+	if !maps.Equal(asked, wanted) {
+		t.Errorf("asked for %v, want %v", asked, wanted)
 	}
 }
 
