@@ -53,7 +53,7 @@ func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(c
 		return err
 	}
 	defer w.close()
-	err = a.makeRoom(ctx, h, job)
+	others, err := a.makeRoom(ctx, h, job)
 	if ctx.Err() != nil {
 		return &exit{exitInterrupted, fmt.Errorf("%w; nothing was requested", errInterrupted)}
 	}
@@ -76,7 +76,7 @@ func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(c
 	}
 	w.view.update(run, nil)
 	if f.detach {
-		return a.detached(ctx, h, w, f)
+		return a.detached(ctx, h, w, f, others)
 	}
 	if f.output == "text" {
 		line := &lineEnd{w: &pipe{a.out}, before: w.view.clear}
@@ -90,17 +90,18 @@ func (a *app) attach(ctx context.Context, h *home, f attachFlags, request func(c
 }
 
 // makeRoom makes one bounded pass over the job's runs that are not ended, so that one whose machine is
-// gone long since, or that waits for somebody to launch it again, does not stand in the way of the next.
-func (a *app) makeRoom(ctx context.Context, h *home, job dayfly.JobName) error {
+// gone long since, or that waits for somebody to launch it again, does not stand in the way of the next. It
+// tells whether there were any.
+func (a *app) makeRoom(ctx context.Context, h *home, job dayfly.JobName) (others bool, err error) {
 	active, err := h.store.ActiveRuns(ctx, store.Scope{Job: job})
 	if err != nil {
-		return fmt.Errorf("read active runs: %w", err)
+		return false, fmt.Errorf("read active runs: %w", err)
 	}
 	if len(active) == 0 {
-		return nil
+		return false, nil
 	}
 	a.say("Looking after %s of %s first.", plural(len(active), "earlier run"), job)
-	return a.passOver(ctx, h, reconcile.Scope{Scope: store.Scope{Job: job}})
+	return true, a.passOver(ctx, h, reconcile.Scope{Scope: store.Scope{Job: job}})
 }
 
 // stay follows the run to its end, or until an interrupt.
@@ -196,16 +197,20 @@ func (a *app) bounds(run dayfly.Run) string {
 	return fmt.Sprintf("Its machine ends by %s at the latest, its deadline, which is in %s.", instant(at.Deadline), took(at.Deadline.Sub(a.now())))
 }
 
-// detached returns as soon as somebody acts on the run: at once when a daemon does, else when its
-// machine is observed running.
-func (a *app) detached(ctx context.Context, h *home, w *watch, f attachFlags) error {
+// detached returns as soon as somebody acts on the run: when a daemon does, at once, or with its first word where
+// others of the job may stand in the way; else when its machine is observed running.
+func (a *app) detached(ctx context.Context, h *home, w *watch, f attachFlags, others bool) error {
 	held, err := h.daemon()
 	if err != nil {
 		return err
 	}
 	run, err := h.store.Run(ctx, w.id)
-	if !held && err == nil {
+	switch {
+	case err != nil:
+	case !held:
 		run, err = w.until(ctx, up)
+	case others:
+		run, err = w.untilJudged(ctx, run)
 	}
 	w.view.clear()
 	if ctx.Err() != nil {

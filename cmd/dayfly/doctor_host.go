@@ -271,10 +271,30 @@ func checkDaemon(ctx context.Context, p *patient) []finding {
 	case waiting > 0:
 		return []finding{warn("dayfly serve, or its --once from a crontab", "none is at work: %s by schedule, and nothing runs", pluralVerb(waiting, "job waits", "jobs wait"))}
 	}
+	if runs := p.due(ctx); runs > 0 {
+		return []finding{warn("dayfly serve, or its --once", "none is at work: %s for a machine, and only a command that stays with them goes on with them", pluralVerb(runs, "run waits", "runs wait"))}
+	}
 	return []finding{ok("none is at work, and nothing waits for one")}
 }
 
 // askDaemon hears what a daemon that listens says of itself.
+// due is how many runs wait for a machine.
+func (p *patient) due(ctx context.Context) (n int) {
+	if p.store() == nil {
+		return 0
+	}
+	runs, err := p.store().ActiveRuns(ctx, store.Scope{})
+	if err != nil {
+		return 0 // what is wrong with the records has a check of its own
+	}
+	for _, r := range runs {
+		if waits(r) {
+			n++
+		}
+	}
+	return n
+}
+
 func (p *patient) askDaemon(ctx context.Context, pid, waiting int) finding {
 	text, err := os.ReadFile(filepath.Join(p.dir, announceFile))
 	var at struct{ Address string }

@@ -18,7 +18,7 @@ func checkJobs(ctx context.Context, p *patient) []finding {
 		return []finding{ok("none is applied")}
 	}
 	var found []finding
-	var never, paused, none []string
+	var never, paused, vanished, none []string
 	jobs := p.jobs(ctx)
 	now := p.a.now()
 	for _, j := range jobs {
@@ -33,12 +33,15 @@ func checkJobs(ctx context.Context, p *patient) []finding {
 			continue
 		}
 		_, comes := set.Next(now)
-		switch {
-		case j.rec.Pause(now).Why != "":
-			paused = append(paused, name)
-		case len(j.version.Schedules) == 0:
+		if len(j.version.Schedules) == 0 {
 			none = append(none, name)
-		case !comes:
+		}
+		switch why := j.rec.Pause(now); {
+		case why.Why != "" && why == j.rec.Vanished:
+			vanished = append(vanished, name)
+		case why.Why != "":
+			paused = append(paused, name)
+		case len(j.version.Schedules) > 0 && !comes:
 			never = append(never, name)
 		}
 	}
@@ -47,6 +50,9 @@ func checkJobs(ctx context.Context, p *patient) []finding {
 	}
 	if len(paused) > 0 {
 		found = append(found, warn("dayfly resume "+paused[0]+"; dayfly ps --jobs -o wide says why", "paused: %s", fewOf(paused)))
+	}
+	if len(vanished) > 0 {
+		found = append(found, warn("put their files back, or dayfly rm "+vanished[0], "paused since their files are gone: %s", fewOf(vanished)))
 	}
 	text := plural(len(jobs), "job") + " applied"
 	if len(none) > 0 {

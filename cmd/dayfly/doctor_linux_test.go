@@ -183,6 +183,18 @@ func TestDoctorFinds(t *testing.T) {
 		has(t, c.finds(1, "jobs"), "4 jobs applied, 1 of them without a schedule", "warn never due again: past → dayfly next past", "warn paused: nightly → dayfly resume nightly",
 			"fail job bad: read version gone", "→ dayfly apply /bad.yaml")
 	})
+	t.Run("a paused job without a schedule, and one whose file is gone", func(t *testing.T) {
+		t.Parallel()
+		c, _, file := applied(t, nightly)
+		c.want(0, "apply", jobFileOf(t, "plain", "run: exit 0\n"))
+		c.want(0, "pause", "plain")
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		c.want(0, "apply", filepath.Dir(file))
+		has(t, c.finds(0, "jobs"), "2 jobs applied, 1 of them without a schedule", "warn paused: plain → dayfly resume plain",
+			"warn paused since their files are gone: nightly → put their files back, or dayfly rm nightly")
+	})
 	t.Run("files that are wrong or gone", func(t *testing.T) {
 		t.Parallel()
 		c, _, file := applied(t, nightly)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -155,7 +156,11 @@ func (a *app) history(ctx context.Context, f store.Filter, only func(dayfly.Run)
 			}
 		}
 	}
-	if err := a.historyList().show(a, output, rows); err != nil {
+	list := a.historyList()
+	if f != (store.Filter{}) {
+		list.empty = "No run is like that; dayfly history --limit 0 shows all there are."
+	}
+	if err := list.show(a, output, rows); err != nil {
 		return err
 	}
 	if more {
@@ -305,7 +310,7 @@ func tookTogether(shards []dayfly.Run) string {
 // fewShards is how many shards a line names.
 const fewShards = 5
 
-// badShards names those that ended and did not succeed, and says why where it is the same of all.
+// badShards names those that ended and did not succeed, and says why: of the first, where they differ.
 func badShards(shards []dayfly.Run) string {
 	var bad []string
 	var reason string
@@ -313,7 +318,7 @@ func badShards(shards []dayfly.Run) string {
 	for _, r := range shards {
 		if r.State == dayfly.Ended && r.Outcome != dayfly.Succeeded {
 			bad = append(bad, string(r.Shard))
-			reason, reasons[r.Reason] = r.Reason, true
+			reason, reasons[r.Reason] = cmp.Or(reason, r.Reason), true
 		}
 	}
 	if len(bad) == 0 {
@@ -326,10 +331,10 @@ func badShards(shards []dayfly.Run) string {
 	if more := len(bad) - fewShards; more > 0 {
 		text += fmt.Sprintf(" and %s more", number(more))
 	}
-	switch {
-	case len(reasons) > 1:
-		return text
-	case len(bad) == len(shards):
+	if len(reasons) > 1 {
+		return text + ", the first because " + reason
+	}
+	if len(bad) == len(shards) {
 		return reason
 	}
 	return text + ": " + reason

@@ -156,26 +156,31 @@ func readWhole(path string) jobFile {
 	defer root.Close()
 	return readJob(path, func(name string) (problem, hint string) {
 		at := filepath.ToSlash(filepath.Clean(name))
-		info, err := root.Lstat(at)
-		if err == nil && (info.Mode().IsRegular() || info.IsDir()) {
+		err := archive.Check(root, at, archive.Limits{})
+		if err == nil {
 			err = readable(root.FS(), at)
 		}
-		switch {
-		case err == nil:
+		if err == nil {
 			return "", ""
+		}
+		where := at
+		if p, ok := errors.AsType[*fs.PathError](err); ok && fs.ValidPath(p.Path) {
+			where = p.Path
+		}
+		if problem = reason(err); where != at {
+			problem = where + ": " + problem
+		}
+		switch {
 		case errors.Is(err, fs.ErrPermission):
-			where := at
-			if p, ok := errors.AsType[*fs.PathError](err); ok && fs.ValidPath(p.Path) {
-				where = p.Path
-			}
-			if problem = reason(err); where != at {
-				problem += ": " + where
-			}
-			return problem, "this user may not read it; ls -ld " + where + " shows who may"
+			hint = "this user may not read it; ls -ld " + where + " shows who may"
 		case errors.Is(err, fs.ErrNotExist):
 			hint = cmp.Or(meantFile(root.FS(), slashpath.Dir(at), slashpath.Base(at)), "names in files: begin at the directory of the job file")
+		case errors.Is(err, archive.ErrLimit):
+			hint = "name less, or let the job fetch what is so large"
+		default:
+			hint = "put a copy of what the job needs beside the job file, and name that"
 		}
-		return reason(err), hint
+		return problem, hint
 	})
 }
 
@@ -348,7 +353,7 @@ func (h *home) pack(ctx context.Context, j jobFile) (dayfly.Job, error) {
 	}
 	spool, err := os.CreateTemp(h.dir, halfPacked+"*")
 	if err != nil {
-		return job, fmt.Errorf("pack the files of job %s: %w", job.Name, err)
+		return job, fmt.Errorf("files of job %s: %w", job.Name, err)
 	}
 	_ = os.Remove(spool.Name()) // at once: whatever ends this process, nothing stays
 	defer spool.Close()
@@ -357,7 +362,7 @@ func (h *home) pack(ctx context.Context, j jobFile) (dayfly.Job, error) {
 		_, err = spool.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return job, fmt.Errorf("pack the files of job %s: %w", job.Name, err)
+		return job, fmt.Errorf("files of job %s: %w", job.Name, err)
 	}
 	job.FilesSHA256 = sum.SHA256
 	if err := h.refer(ctx, job, spool); err != nil {

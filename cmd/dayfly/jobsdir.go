@@ -270,7 +270,7 @@ func (w *jobsDir) isWrong(ctx context.Context, name string, j jobFile) {
 	}
 	w.wrong[name] = text
 	printError(w.a.err, j.err)
-	w.a.warn("%s is not applied; its job stays as it was", j.path)
+	w.a.warn("%s is not applied; what was applied before stays", j.path)
 	w.note(ctx, name)
 }
 

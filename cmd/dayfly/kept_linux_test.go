@@ -53,7 +53,7 @@ func TestKeep(t *testing.T) {
 	says(8, "error: there is no run "+id+" any more: records up to slot ", "logs", id)
 	says(8, ", as keep.history: 9d says\nhint: dayfly history --job pi lists what is left", "results", id)
 	says(8, "error: job pi has no run any more: records up to slot ", "logs", "pi")
-	says(0, "No run is known.\nThis is not all: records up to slot ", "history", "--job", "pi")
+	says(0, "No run is like that; dayfly history --limit 0 shows all there are.\nThis is not all: records up to slot ", "history", "--job", "pi")
 	says(0, "This is not all: older records of 1 job were removed, as keep.history says.", "history")
 	if left, err := os.ReadDir(filepath.Join(c.data, "bucket", "runs")); len(left) > 0 {
 		t.Errorf("in the bucket there is still %v (%v)", left, err)

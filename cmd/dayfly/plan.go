@@ -133,7 +133,7 @@ func sealed(j jobFile) (dayfly.Job, error) {
 	}
 	sum, err := archive.Pack(io.Discard, filepath.Dir(j.abs), job.Files, archive.Limits{})
 	if err != nil {
-		return job, fmt.Errorf("pack the files of job %s: %w", job.Name, err)
+		return job, fmt.Errorf("files of job %s: %w", job.Name, err)
 	}
 	job.FilesSHA256 = sum.SHA256
 	return job, nil

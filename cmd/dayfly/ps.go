@@ -83,7 +83,11 @@ func (a *app) ps(ctx context.Context, output string) error {
 	if err != nil {
 		return fmt.Errorf("read the jobs: %w", err)
 	}
-	a.unkept(h, output, anyDue(jobs, a.now()))
+	if serve := a.toServe(h, output); serve != "" && slices.ContainsFunc(runs, waits) {
+		a.say("No daemon is at work here: what waits goes on with the command that stays with it, the next run of its job, or %s.", serve)
+	} else {
+		a.unkept(h, output, anyDue(jobs, a.now()))
+	}
 	return nil
 }
 
@@ -99,6 +103,9 @@ func (a *app) sayFills(ctx context.Context, h *home, output string) error {
 	return err
 }
 
+// waits tells whether a run waits for a machine.
+func waits(r dayfly.Run) bool { return r.State == dayfly.Due }
+
 // due tells whether a job waits for its schedule.
 func due(rec store.Job, now time.Time) bool {
 	return rec.Scheduled && rec.Pause(now).Why == "" && !rec.NextDue.IsZero()
@@ -111,17 +118,23 @@ func anyDue(recs []store.Job, now time.Time) bool {
 
 // unkept says that schedules are waiting and nobody is at work who keeps them, to people.
 func (a *app) unkept(h *home, output string, waiting bool) {
-	if !waiting || (output != "table" && output != "wide") {
-		return
+	if serve := a.toServe(h, output); waiting && serve != "" {
+		a.say("No daemon is at work here, so nothing runs by schedule: start %s, or put it with --once into a crontab.", serve)
+	}
+}
+
+// toServe is the command that brings a daemon to work, where a person is told and none is.
+func (a *app) toServe(h *home, output string) string {
+	if output != "table" && output != "wide" {
+		return ""
 	}
 	if held, err := h.daemon(); err != nil || held {
-		return // an error of it has been said, or stands in nobody's way
+		return "" // an error of it has been said, or stands in nobody's way
 	}
-	serve := "dayfly serve"
 	if a.data != "" {
-		serve += " --data " + a.data
+		return "dayfly serve --data " + a.data
 	}
-	a.say("No daemon is at work here, so nothing runs by schedule: start %s, or put it with --once into a crontab.", serve)
+	return "dayfly serve"
 }
 
 // machinesByToken is what all providers list, as far as they can.
@@ -286,7 +299,7 @@ func (a *app) psJobs(ctx context.Context, output string) error {
 	}
 	if output == "table" || output == "wide" {
 		for _, path := range slices.Sorted(maps.Keys(wrong)) {
-			a.warn("%s is not applied, its job stays as it was: %s", path, wrong[path])
+			a.warn("%s is not applied, what was applied before stays: %s", path, wrong[path])
 		}
 	}
 	a.aheadOf(recs)

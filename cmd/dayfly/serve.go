@@ -40,7 +40,7 @@ directory.
 The job files of --jobs are applied at the start. A file that changes, comes or goes is noticed within
 seconds and taken over alone, when it is whole (one that is written in place among thousands of others:
 within minutes); HUP takes over everything at once, also what files: names. What changed is said. A file
-that is wrong is said too, and its job stays as it was; ps --jobs shows it. A job whose file has vanished
+that is wrong is said too, and what was applied before stays; ps --jobs shows it. A job whose file has vanished
 is paused.
 
 What is older than keep says, in the job or the settings, is removed in between, a little at a time.
@@ -242,7 +242,7 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) (found, error) 
 		}
 		if j.err != nil {
 			printError(a.err, j.err)
-			a.warn("%s is not applied; its job stays as it was", j.path)
+			a.warn("%s is not applied; what was applied before stays", j.path)
 			bad++
 		}
 	}

@@ -66,6 +66,20 @@ func (w *watch) until(ctx context.Context, enough func(glimpse) bool) (run dayfl
 	return run, err
 }
 
+// judgedFor is how long the one who asked waits for a daemon's first word on his run.
+const judgedFor = 2 * time.Second
+
+// untilJudged waits for the daemon's first word on a run beside others of its job, which may be that it is skipped.
+func (w *watch) untilJudged(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
+	bounded, stop := context.WithTimeout(ctx, judgedFor)
+	defer stop()
+	seen, err := w.until(bounded, func(g glimpse) bool { return g.run.State != dayfly.Due || g.run.Reason != "" })
+	if bounded.Err() != nil && ctx.Err() == nil {
+		return run, nil // it is recorded all the same
+	}
+	return seen, err
+}
+
 // loop calls turn until it is done, ctx ends, the data directory is gone, or nothing can be read for too
 // long: when the bell rings, when turn says, and once a second. What check finds in what was seen ends it.
 func (w *watch) loop(ctx context.Context, turn func() (next time.Time, done bool, err error), check func() error) error {

@@ -148,6 +148,30 @@ func TestASandboxThatFails(t *testing.T) {
 	wantOutcome(t, a.run(), dayfly.Failed, -1, "wait for the job: lost sight of it")
 }
 
+// That memory ran out is said of a job that failed, and of no other: it may live well without what was killed.
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		exit    machine.Exit
+		outcome dayfly.Outcome
+		reason  string
+	}{
+		"it failed":        {machine.Exit{Code: 137, OutOfMemory: true}, dayfly.Failed, "the job ended with exit code 137; the limit of memory was reached"},
+		"it was killed":    {machine.Exit{Code: 137, Signal: 9, OutOfMemory: true}, dayfly.Failed, "the job was ended by SIGKILL; the limit of memory was reached"},
+		"it went on":       {machine.Exit{OutOfMemory: true}, dayfly.Succeeded, ""},
+		"nothing was full": {machine.Exit{Code: 137}, dayfly.Failed, "the job ended with exit code 137"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := setup(t, "")
+			a.cfg.Sandbox = &scripted{runs: time.Millisecond, exit: c.exit}
+			if r := a.run(); r.Outcome != c.outcome || r.Reason != c.reason {
+				t.Errorf("%s: %s", r.Outcome, r.Reason)
+			}
+		})
+	}
+}
+
 func TestAJobThatShutsItsMachineDownSucceeded(t *testing.T) {
 	t.Parallel()
 	a := setup(t, "")

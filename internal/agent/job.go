@@ -159,6 +159,9 @@ func (a *agent) judge(e exit, stopped *ending) *ending {
 	default:
 		out = &ending{outcome: dayfly.Succeeded}
 	}
+	if e.OutOfMemory && out.outcome == dayfly.Failed {
+		out.reason += "; the limit of memory was reached"
+	}
 	out.exit, out.usage = &code, e.Usage
 	if e.Signal != 0 && !e.PowerOff {
 		out.signal = signalName(e.Signal)

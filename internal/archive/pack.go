@@ -2,6 +2,7 @@ package archive
 
 import (
 	"archive/tar"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,12 +26,10 @@ func Pack(w io.Writer, dir string, paths []string, l Limits) (Sum, error) {
 		return Sum{}, fmt.Errorf("pack files: %w", err)
 	}
 	defer root.Close()
-	p := &packer{root: root, limits: l.orDefault(), entries: map[string]fs.FileInfo{}, walked: map[string]bool{}}
+	p := newPacker(root, l)
 	var problems []error
 	for _, name := range paths {
-		if err := p.add(name); err != nil {
-			problems = append(problems, fmt.Errorf("pack %q: %w", name, err))
-		}
+		problems = append(problems, p.add(name))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return Sum{}, err
@@ -42,6 +41,10 @@ func Pack(w io.Writer, dir string, paths []string, l Limits) (Sum, error) {
 	return s.sum(), nil
 }
 
+// Check tells what Pack would say of one of its paths, without reading what is in the files. The error is an
+// fs.PathError with the path that it is about, which may be below name.
+func Check(root *os.Root, name string, l Limits) error { return newPacker(root, l).add(name) }
+
 type packer struct {
 	root    *os.Root
 	limits  Limits
@@ -50,10 +53,22 @@ type packer struct {
 	total   int64
 }
 
+func newPacker(root *os.Root, l Limits) *packer {
+	return &packer{root: root, limits: l.orDefault(), entries: map[string]fs.FileInfo{}, walked: map[string]bool{}}
+}
+
+// problem is what is wrong with a path.
+func problem(name string, err error) error {
+	if e, ok := err.(*fs.PathError); ok { // not one within: that is part of the reason
+		err = e.Err
+	}
+	return &fs.PathError{Op: "pack", Path: name, Err: err}
+}
+
 // add collects one of the paths Pack was given.
 func (p *packer) add(name string) error {
 	if path.IsAbs(name) || !filepath.IsLocal(path.Clean(name)) {
-		return errors.New("it lies outside the directory")
+		return problem(name, errors.New("it lies outside the directory"))
 	}
 	name = path.Clean(name)
 	if name == "." {
@@ -66,11 +81,11 @@ func (p *packer) add(name string) error {
 		info, err := p.root.Lstat(name[:i])
 		switch {
 		case err != nil:
-			return err
+			return problem(name, err)
 		case info.Mode()&fs.ModeSymlink != 0:
-			return fmt.Errorf("%q is a symbolic link: name what it points to instead", name[:i])
+			return problem(name[:i], errors.New("it is a symbolic link: name what it points to instead"))
 		case !info.IsDir():
-			return fmt.Errorf("%q is not a directory", name[:i])
+			return problem(name[:i], errors.New("it is not a directory"))
 		}
 		if err := p.enter(name[:i], info); err != nil {
 			return err
@@ -84,19 +99,22 @@ func (p *packer) enter(name string, info fs.FileInfo) error {
 		return nil
 	}
 	if err := checkName(name); err != nil {
-		return fmt.Errorf("%q: %w", name, err)
+		return problem(name, err)
 	}
 	p.entries[name] = info
 	if info.Mode().IsRegular() {
 		p.total += info.Size()
 	}
-	return errors.Join(p.limits.entries(len(p.entries)), p.limits.bytes(p.total))
+	if err := cmp.Or(p.limits.entries(len(p.entries)), p.limits.bytes(p.total)); err != nil {
+		return problem(name, err)
+	}
+	return nil
 }
 
 func (p *packer) tree(name string) error {
 	info, err := p.root.Lstat(name)
 	if err != nil {
-		return err
+		return problem(name, err)
 	}
 	if err := p.enter(name, info); err != nil {
 		return err
@@ -108,15 +126,15 @@ func (p *packer) tree(name string) error {
 		return p.children(name)
 	case m&fs.ModeSymlink != 0:
 		target, err := p.root.Readlink(name)
-		if err != nil {
-			return err
+		if err == nil {
+			err = checkLink(p.root, name, target)
 		}
-		if err := checkLink(p.root, name, target); err != nil {
-			return fmt.Errorf("%q: %w", name, err)
+		if err != nil {
+			return problem(name, err)
 		}
 		return nil
 	default:
-		return fmt.Errorf("%q is %s: only files, directories and links can be packed", name, kind(m))
+		return problem(name, fmt.Errorf("it is %s: only files, directories and links can be packed", kind(m)))
 	}
 }
 
@@ -127,11 +145,11 @@ func (p *packer) children(dir string) error {
 	p.walked[dir] = true
 	f, err := p.root.Open(dir)
 	if err != nil {
-		return err
+		return problem(dir, err)
 	}
 	names, err := f.Readdirnames(-1)
 	if err := errors.Join(err, f.Close()); err != nil {
-		return err
+		return problem(dir, err)
 	}
 	slices.Sort(names) // so that of several problems the same one is reported every time
 	for _, n := range names {
@@ -152,7 +170,7 @@ func (p *packer) write(w io.Writer) error {
 			err = p.limits.bytes(total)
 		}
 		if err != nil {
-			return fmt.Errorf("pack %q: %w", name, err)
+			return problem(name, err)
 		}
 	}
 	if err := tw.Close(); err != nil {

@@ -43,5 +43,7 @@ type Exit struct {
 	Signal   syscall.Signal // that ended it, or 0
 	PowerOff bool           // the job asked for the machine to be shut down: it ended well, code 0
 	Expired  bool           // the sandbox's own timer ended it at the deadline
-	Usage    dayfly.Usage   // Wall is left to the caller; PeakMemory as its comment says
+	// OutOfMemory: one of the processes was killed since machine.memory was used up.
+	OutOfMemory bool
+	Usage       dayfly.Usage // Wall is left to the caller; PeakMemory as its comment says
 }

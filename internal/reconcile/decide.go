@@ -102,7 +102,7 @@ func decideDue(run dayfly.Run, f Facts) Decision {
 }
 
 func late(run dayfly.Run) string {
-	return run.StartDeadline.Sub(run.Slot).Round(time.Second).String()
+	return dayfly.Seconds(run.StartDeadline.Sub(run.Slot).Round(time.Second)).Words()
 }
 
 func decideLaunching(run dayfly.Run, f Facts) Decision {

@@ -96,6 +96,39 @@ func TestPlan(t *testing.T) {
 	})
 }
 
+// The reason of slots that were found late is true of each of them.
+func TestPlanSaysWhyMissed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		policy dayfly.CatchUpPolicy
+		within time.Duration
+		expr   string
+		down   time.Duration
+		want   string
+	}{
+		{dayfly.CatchUpNone, 0, "* * * * *", 5 * time.Minute, "found at 2026-11-23T00:00:30Z, too late; catch_up is none"},
+		{dayfly.CatchUpLast, time.Hour, "* * * * *", 5 * time.Minute, "found at 2026-11-23T00:00:30Z, too late; catch_up is last, and the last is that of 2026-11-23T00:00:00Z"},
+		{dayfly.CatchUpLast, time.Hour, "30 * * * *", 5 * time.Hour, "found at 2026-11-23T00:00:30Z, too late; catch_up is last, and the last is that of 2026-11-22T23:30:00Z"},
+		{dayfly.CatchUpLast, 10 * time.Minute, "30 * * * *", 5 * time.Hour, "found at 2026-11-23T00:00:30Z, more than 10m late"},
+		{dayfly.CatchUpAll, 2 * time.Hour, "30 * * * *", 30 * time.Hour, "found at 2026-11-23T00:00:30Z, more than 2h late"},
+	} {
+		now := monday.Add(30 * time.Second)
+		ranges, runs, _, _ := reconcile.Plan(job("j", at(c.expr), catchUp(c.policy, c.within)), now.Add(-c.down), now, nil, 100, false)
+		missed := 0
+		for _, r := range ranges {
+			want(t, "reason of a range", r.Reason, c.want)
+			missed++
+		}
+		for _, r := range runs {
+			if r.Outcome == dayfly.Missed {
+				want(t, "reason", r.Reason, c.want)
+				missed++
+			}
+		}
+		want(t, "some are missed", missed > 0, true)
+	}
+}
+
 // TestPlanCoversOnce: whatever has runs already, of all shards or of some, however little room there is, and
 // whether the job changes or not, each slot of each shard up to the plan's cursor is covered once, and what
 // is on time runs.

@@ -553,7 +553,7 @@ func TestLimits(t *testing.T) {
 		w.now = monday.Add(time.Hour)
 		r := w.until("b-20261123T010000Z", dayfly.Ended)
 		want(t, "outcome", r.Outcome, dayfly.Missed)
-		want(t, "reason", r.Reason, "not started within 1h0m0s of its slot: the limit of 1 machines in all")
+		want(t, "reason", r.Reason, "not started within 1h of its slot: the limit of 1 machines in all")
 	})
 }
 

@@ -112,7 +112,7 @@ type plan struct {
 func planSlots(m maker, set slots, cursor time.Time, taken []covered, room int, closing bool) plan {
 	p := plan{cursor: m.now}
 	from := runFrom(m.job, set, cursor, m.now)
-	p.miss(m, set, cursor, from, taken, "")
+	p.miss(m, set, cursor, from, taken, foundLate(m, set, from))
 	for at := from.Add(-time.Nanosecond); ; {
 		slot, ok := set.Next(later(at, cursor))
 		if !ok || slot.After(m.now) {
@@ -159,7 +159,7 @@ func runFrom(j dayfly.Job, set slots, cursor, now time.Time) time.Time {
 }
 
 // miss records the slots in (cursor, from) as missed, those apart that have runs already: many in a row as
-// one range, few by a run each. Without a reason it is that they were found late.
+// one range, few by a run each.
 func (p *plan) miss(m maker, set slots, cursor, from time.Time, taken []covered, reason string) {
 	begin := cursor
 	for _, cut := range append(slices.Clone(taken), covered{from, true}) {
@@ -172,7 +172,7 @@ func (p *plan) miss(m maker, set slots, cursor, from time.Time, taken []covered,
 		}
 		if cut.slot.After(cursor) && cut.slot.Before(from) && !cut.whole {
 			// What is there stays as it is.
-			p.runs = append(p.runs, m.ended(cut.slot, dayfly.Missed, orFoundLate(m, cut.slot, reason))...)
+			p.runs = append(p.runs, m.ended(cut.slot, dayfly.Missed, reason)...)
 		}
 		if begin = later(begin, cut.slot); !begin.Before(from) {
 			return
@@ -180,11 +180,18 @@ func (p *plan) miss(m maker, set slots, cursor, from time.Time, taken []covered,
 	}
 }
 
-func orFoundLate(m maker, slot time.Time, reason string) string {
-	if reason != "" {
-		return reason
+// foundLate is why slots before from, the first instant whose slots run, are missed now that they are found. It is
+// true of each of them, however many there are.
+func foundLate(m maker, set slots, from time.Time) string {
+	stamp := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	found := "found at " + stamp(m.now)
+	switch last, ok := set.Prev(m.now); {
+	case m.job.CatchUp.Policy == dayfly.CatchUpNone:
+		return found + ", too late; catch_up is none"
+	case m.job.CatchUp.Policy == dayfly.CatchUpLast && ok && !last.Before(from):
+		return fmt.Sprintf("%s, too late; catch_up is last, and the last is that of %s", found, stamp(last))
 	}
-	return fmt.Sprintf("found %s late; catch_up is %s within %s", m.now.Sub(slot).Round(time.Second), m.job.CatchUp.Policy, m.job.CatchUp.Window())
+	return fmt.Sprintf("%s, more than %s late", found, dayfly.Seconds(m.job.Window()).Words())
 }
 
 func (p *plan) missSegment(m maker, set slots, after, upTo time.Time, reason string) {
@@ -194,7 +201,6 @@ func (p *plan) missSegment(m maker, set slots, after, upTo time.Time, reason str
 	}
 	first, _ := set.Next(after)
 	last, _ := set.Prev(upTo)
-	reason = orFoundLate(m, last, reason)
 	if m.asRange(n) {
 		p.ranges = append(p.ranges, m.rangeOf(first, last, n, dayfly.Missed, reason))
 		return

@@ -45,7 +45,7 @@ func newSource(name string, data []byte, report func(e *Error)) (*source, bool) 
 		report(&Error{File: name, Line: at.line, Column: at.col, Length: at.length, Rule: rule, Problem: problem, Suggestion: hint})
 	}
 	if len(data) > MaxSize {
-		fault(RuleLimit, span{}, fmt.Sprintf("the file has %d bytes; at most 1 MiB (%d) is read", len(data), MaxSize), "put scripts and data into files of their own and name them under files:")
+		fault(RuleLimit, span{}, fmt.Sprintf("the file has more than 1 MiB (%d bytes)", MaxSize), "put scripts and data into files of their own and name them under files:")
 		return s, false
 	}
 	if hint := otherEncoding(data); hint != "" {

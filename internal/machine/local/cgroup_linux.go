@@ -287,28 +287,30 @@ func emptyCgroup(ctx context.Context, dir string) error {
 	}
 }
 
-// peakMemory is the most that all processes had at one time, where a cgroup limits their memory; 0 where
-// none does or the kernel does not tell.
-func peakMemory(cs []cgroup) int64 {
-	for _, c := range cs {
-		if !slices.Contains(c.controllers, memoryController) {
-			continue
-		}
-		file := "memory.max_usage_in_bytes"
-		if c.v2 {
-			file = "memory.peak" // since Linux 5.19
-		}
-		b, err := os.ReadFile(filepath.Join(c.dir, file))
-		if err != nil {
-			return 0
-		}
-		n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
-		if err != nil {
-			return 0
-		}
+// memoryUsed is the most that all processes had at one time, where a cgroup limits their memory, and whether one of
+// them was killed since there was no more. Zero where none does or the kernel does not tell.
+func memoryUsed(cs []cgroup) (peak int64, killed bool) {
+	i := slices.IndexFunc(cs, func(c cgroup) bool { return slices.Contains(c.controllers, memoryController) })
+	if i < 0 {
+		return 0, false
+	}
+	used, events := "memory.max_usage_in_bytes", "memory.oom_control"
+	if cs[i].v2 {
+		used, events = "memory.peak", "memory.events" // the first since Linux 5.19
+	}
+	number := func(text string) int64 {
+		n, _ := strconv.ParseInt(text, 10, 64) // 0 of what is none
 		return n
 	}
-	return 0
+	text, _ := os.ReadFile(filepath.Join(cs[i].dir, used))
+	peak = number(strings.TrimSpace(string(text)))
+	text, _ = os.ReadFile(filepath.Join(cs[i].dir, events))
+	for line := range strings.Lines(string(text)) {
+		if kills, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			killed = number(strings.TrimSpace(kills)) > 0
+		}
+	}
+	return peak, killed
 }
 
 // removeCgroup removes an empty cgroup. The kernel may need a moment to let go of the last process.

@@ -142,25 +142,27 @@ func TestEscapeOption(t *testing.T) {
 	}
 }
 
-func TestPeakMemoryOfACgroup(t *testing.T) {
+func TestMemoryOfACgroup(t *testing.T) {
 	t.Parallel()
 	all := []controller{pidsController, memoryController}
 	d := fakeCgroups(t, map[string]string{
 		"one/memory.max_usage_in_bytes": "1234\n", "two/memory.peak": "5678\n", "odd/memory.peak": "max\n", "old/memory.max": "9\n",
+		"one/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", "two/memory.events": "max 7\noom 1\noom_kill 0\n", "old/memory.events": "oom_kill 1\n",
 	})
 	for name, c := range map[string]struct {
 		cgroups []cgroup
 		want    int64
+		killed  bool
 	}{
-		"version 1":      {[]cgroup{{dir: d + "/two", controllers: all[:1]}, {dir: d + "/one", controllers: all[1:]}}, 1234},
-		"version 2":      {[]cgroup{{dir: d + "/two", v2: true, controllers: all}}, 5678},
-		"not limited":    {[]cgroup{{dir: d + "/two", v2: true, controllers: all[:1]}}, 0},
-		"an old kernel":  {[]cgroup{{dir: d + "/old", v2: true, controllers: all}}, 0},
-		"not a number":   {[]cgroup{{dir: d + "/odd", v2: true, controllers: all}}, 0},
-		"no cgroup here": {nil, 0},
+		"version 1":      {[]cgroup{{dir: d + "/two", controllers: all[:1]}, {dir: d + "/one", controllers: all[1:]}}, 1234, true},
+		"version 2":      {[]cgroup{{dir: d + "/two", v2: true, controllers: all}}, 5678, false},
+		"not limited":    {[]cgroup{{dir: d + "/two", v2: true, controllers: all[:1]}}, 0, false},
+		"an old kernel":  {[]cgroup{{dir: d + "/old", v2: true, controllers: all}}, 0, true},
+		"not a number":   {[]cgroup{{dir: d + "/odd", v2: true, controllers: all}}, 0, false},
+		"no cgroup here": {nil, 0, false},
 	} {
-		if got := peakMemory(c.cgroups); got != c.want {
-			t.Errorf("%s: %d, want %d", name, got, c.want)
+		if got, killed := memoryUsed(c.cgroups); got != c.want || killed != c.killed {
+			t.Errorf("%s: %d (killed: %t), want %d (killed: %t)", name, got, killed, c.want, c.killed)
 		}
 	}
 }

@@ -256,9 +256,10 @@ func (p *process) Wait() (machine.Exit, error) {
 	if end != nil {
 		p.sandbox.reaped()
 	}
-	peak := peakMemory(p.sandbox.cgroups)
+	peak, killed := memoryUsed(p.sandbox.cgroups)
 	err := p.sandbox.sweep(context.WithoutCancel(p.ctx))
 	exit, xerr := p.exit(end)
+	exit.OutOfMemory = killed
 	if peak > 0 {
 		exit.Usage.PeakMemory = peak
 	}
