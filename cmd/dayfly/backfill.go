@@ -213,7 +213,7 @@ func (a *app) planFill(cmd *cobra.Command, name string, f backfillFlags) (h *hom
 		return h, p, err
 	}
 	if !f.dryRun { // so that what ended since is known to have
-		if err := a.makeRoom(ctx, h, p.job.Name); err != nil {
+		if _, err := a.makeRoom(ctx, h, p.job.Name); err != nil {
 			return h, p, err
 		}
 	}

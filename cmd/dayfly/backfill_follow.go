@@ -262,7 +262,7 @@ func (a *app) followBackfill(ctx context.Context, name string, flags backfillFla
 	}
 	defer w.close()
 	if is.EndedAt.IsZero() {
-		if err := a.makeRoom(ctx, w.home, is.Job); err != nil {
+		if _, err := a.makeRoom(ctx, w.home, is.Job); err != nil {
 			return err
 		}
 	}
