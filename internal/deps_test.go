@@ -115,6 +115,7 @@ type dependency struct {
 var dependencies = []dependency{
 	{"github.com/spf13/cobra", []string{"cmd"}, "commands are cmd's; what they call knows no flags"},
 	{"golang.org/x/term", []string{"cmd"}, "only commands talk to a terminal"},
+	{"github.com/rivo/uniseg", []string{"internal/term"}, "how wide characters are; a table of Unicode's, wrapped in one package"},
 	{"go.yaml.in/yaml", []string{"internal/spec"}, "young: wrapped in one package"},
 	{"modernc.org/sqlite", []string{"internal/store/sqlite"}, "the database of one adapter"},
 	{"github.com/aws/aws-sdk-go-v2", []string{"internal/machine/ec2", "internal/bucket/s3", "internal/awsdeploy"}, "huge, and only these call the cloud"},

@@ -9,8 +9,9 @@
 // few are let through. A carriage return before a line break is left out: it ends a line elsewhere.
 // On request colours (SGR) are let through, and nothing else of the escape sequences.
 //
-// The same text gives the same output however it was split. It does not know the width of anything,
-// and does not make a line shorter. It writes to what it is given and does no other I/O.
+// The same text gives the same output however it was split. A Writer does not make a line shorter;
+// Width, Cut, Wrap and Break do what is needed for that with text that is clean already. It writes to
+// what it is given and does no other I/O.
 package term
 
 import (
