@@ -48,7 +48,7 @@ type Error struct {
 // Error is the position, the problem, the lines with a caret, and the suggestion.
 func (e *Error) Error() string {
 	var b strings.Builder
-	writeText(&b, e, "", "")
+	writeText(&b, e, "", "", 0)
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
@@ -70,7 +70,7 @@ type Errors struct {
 func (e *Errors) Error() string {
 	var b strings.Builder
 	for _, one := range e.List {
-		writeText(&b, one, "", "")
+		writeText(&b, one, "", "", 0)
 	}
 	if e.More > 0 {
 		b.WriteString("and " + strconv.Itoa(e.More) + " more\n")

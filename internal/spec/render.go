@@ -17,13 +17,18 @@ func Formats() []string { return []string{"text", "json", "github", "sarif"} }
 // Render writes errors, of any number of files, in one of [Formats]. Text is for people: each with
 // "error:" or "warning:", position, lines with a caret, "hint:". JSON is an array with one object for
 // each; github is one workflow command a line; sarif is one SARIF 2.1.0 log. No errors make an empty
-// text, array, list of commands, or a log without results.
+// text, array, list of commands, or a log without results. Where w is a terminal, as its method
+// Columns() int says, the lines that text shows of a file are as wide at most.
 func Render(w io.Writer, format string, list []*Error) error {
 	var b bytes.Buffer
 	switch format {
 	case "text":
+		columns := 0
+		if w, ok := w.(interface{ Columns() int }); ok {
+			columns = w.Columns()
+		}
 		for _, e := range list {
-			writeText(&b, e, severity(e)+": ", "hint: ")
+			writeText(&b, e, severity(e)+": ", "hint: ", columns)
 		}
 	case "json":
 		if err := writeJSON(&b, jsonErrors(list)); err != nil {
@@ -56,9 +61,9 @@ type textWriter interface {
 	io.StringWriter
 }
 
-func writeText(w textWriter, e *Error, prefix, hint string) {
+func writeText(w textWriter, e *Error, prefix, hint string, columns int) {
 	w.WriteString(prefix + e.Position() + ": " + e.Problem + "\n")
-	writeSource(w, e)
+	writeSource(w, e, columns)
 	if e.Suggestion != "" {
 		w.WriteString(hint + e.Suggestion + "\n")
 	}
@@ -67,26 +72,27 @@ func writeText(w textWriter, e *Error, prefix, hint string) {
 	}
 }
 
-// widest is how many characters of a line are shown.
+// widest is how much of a line is shown where no terminal says.
 const widest = 100
 
-func writeSource(w textWriter, e *Error) {
+func writeSource(w textWriter, e *Error, columns int) {
 	if len(e.Source) == 0 {
 		return
 	}
 	digits := len(strconv.Itoa(e.Line))
-	cut := 0
-	if e.Column > widest*3/4 {
-		cut = e.Column - widest/2
+	room := widest
+	if columns > 0 {
+		room = max(10, min(widest, columns-digits-6)) // what stands before it, and the mark that it begins elsewhere
 	}
 	lines := e.Source
+	cut := begin(lines[len(lines)-1], e.Column, room)
 	if cut > 0 {
 		lines = lines[len(lines)-1:] // little would be left of the others
 	}
 	for i, line := range lines {
-		fmt.Fprintf(w, "  %*d | %s\n", digits, e.Line-len(lines)+1+i, window(line, cut))
+		fmt.Fprintf(w, "  %*d | %s\n", digits, e.Line-len(lines)+1+i, window(line, cut, room))
 	}
-	last := []rune(window(lines[len(lines)-1], cut))
+	last := []rune(window(lines[len(lines)-1], cut, room))
 	at := min(max(e.Column-1-cut, 0), len(last))
 	if cut > 0 {
 		at = min(at+1, len(last)) // the mark that says something is cut
@@ -95,10 +101,49 @@ func writeSource(w textWriter, e *Error) {
 	fmt.Fprintf(w, "  %s | %s%s\n", strings.Repeat(" ", digits), pad(last[:at]), strings.Repeat("^", max(1, len(pad(last[at:min(at+length, len(last))])))))
 }
 
+// begin is how many characters are left out before what is shown of a line, so that the column is in it.
+func begin(line string, column, room int) int {
+	n, end, taken := 0, len(line), 0
+	for i, c := range line {
+		if n == column-1 {
+			end = i
+			break
+		}
+		if n++; taken < room {
+			taken += cells(c)
+		}
+	}
+	if taken < room*3/4 {
+		return 0
+	}
+	taken = 0
+	for before := line[:end]; before != ""; n-- {
+		c, size := utf8.DecodeLastRuneInString(before)
+		if taken += cells(c); taken >= room/2 {
+			break
+		}
+		before = before[:len(before)-size]
+	}
+	return n
+}
+
+// cells is how many cells of a terminal a character takes.
+func cells(r rune) int {
+	switch {
+	case r < 0x300:
+		return 1
+	case unicode.Is(unicode.Mn, r):
+		return 0
+	case wide(r):
+		return 2
+	}
+	return 1
+}
+
 // window is the part of a line that is shown, in characters that cannot drive a terminal.
-func window(line string, cut int) string {
+func window(line string, cut, room int) string {
 	var b strings.Builder
-	n := 0
+	n, taken := 0, 0
 	if cut > 0 && line != "" {
 		b.WriteRune('…')
 	}
@@ -106,7 +151,7 @@ func window(line string, cut int) string {
 		if n++; n <= cut {
 			continue
 		}
-		if n-cut == widest {
+		if taken += cells(c); taken >= room {
 			b.WriteRune('…')
 			break
 		}
@@ -119,13 +164,7 @@ func window(line string, cut int) string {
 func pad(text []rune) string {
 	var b strings.Builder
 	for _, r := range text {
-		switch {
-		case unicode.Is(unicode.Mn, r):
-		case wide(r):
-			b.WriteString("  ")
-		default:
-			b.WriteByte(' ')
-		}
+		b.WriteString("  "[:cells(r)])
 	}
 	return b.String()
 }

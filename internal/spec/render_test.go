@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -81,6 +82,49 @@ func TestNamesOfFilesAreHarmless(t *testing.T) {
 		}
 		if format == "github" && strings.Count(b.String(), "\n") != 1 || format == "text" && strings.Contains(b.String(), "\x1b") || strings.Contains(b.String(), "\n::error::b") {
 			t.Errorf("%s: %q", format, b.String())
+		}
+	}
+}
+
+// narrow is a terminal.
+type narrow struct {
+	strings.Builder
+	columns int
+}
+
+func (n *narrow) Columns() int { return n.columns }
+
+// cells is how wide a line is of which 日 and 本 are the only wide characters.
+func cells(line string) int {
+	return utf8.RuneCountInString(line) + strings.Count(line, "日") + strings.Count(line, "本")
+}
+
+// What is shown of a line fits the terminal, and the caret stands below what is wrong.
+func TestExcerptsFitATerminal(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("abcdefghi ", 20)
+	for _, c := range []struct {
+		line   string
+		before int // characters before what is wrong
+	}{{"run: " + long, 0}, {"files: [" + long + "WRONG]", 208}, {"files: [" + long + "WRONG" + long, 208}, {"# 日本日本日本日本日本日本日本日本日本日本日本日本日本日本 WRONG", 31}, {"a: WRONG", 3}} {
+		for _, columns := range []int{20, 60, 80} {
+			w := &narrow{columns: columns}
+			e := &spec.Error{File: "a.yaml", Line: 100, Column: c.before + 1, Length: 5, Problem: "wrong", Source: []string{long, c.line}}
+			if err := spec.Render(w, "text", []*spec.Error{e}); err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(w.String(), "\n")
+			line, carets := lines[len(lines)-3], lines[len(lines)-2]
+			for _, l := range lines {
+				if strings.Contains(l, " | ") && cells(l) > columns {
+					t.Errorf("%d columns: %q has %d", columns, l, cells(l))
+				}
+			}
+			wrong := []rune(c.line)[c.before : c.before+5]
+			at := strings.Index(line, string(wrong))
+			if at < 0 || cells(line[:at]) != strings.Index(carets, "^") || strings.Count(carets, "^") != len(wrong) {
+				t.Errorf("%d columns:\n%s\n%s", columns, line, carets)
+			}
 		}
 	}
 }
