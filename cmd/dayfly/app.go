@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 )
 
 // app is one call of the program: what it was given, and what its commands share.
@@ -34,16 +32,16 @@ type app struct {
 }
 
 func newApp(env []string, stdin io.Reader, stdout, stderr io.Writer) *app {
-	a := &app{env: env, in: stdin, out: stdout, err: stderr, now: time.Now, hostID: hostID}
+	a := &app{env: env, in: stdin, out: stdout, err: fold(stderr), now: time.Now, hostID: hostID}
 	a.outTTY, a.errTTY = isTerminal(stdout), isTerminal(stderr)
 	a.colour = a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
 	return a
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
+func isTerminal(w io.Writer) bool { return widthOf(w) > 0 }
+
+// page is stdout for text that people read.
+func (a *app) page() io.Writer { return fold(a.out) }
 
 // getenv is the value of a variable of the environment the program was given; the last one holds.
 func (a *app) getenv(name string) string {
@@ -134,7 +132,8 @@ const about = `dayfly runs jobs on a schedule, each run on a machine that is mad
 A job is a YAML file: what to run, when, and on what machine. "dayfly run FILE" runs it once,
 "dayfly apply DIR" makes its schedule known, "dayfly serve" keeps to it.
 
-Data goes to stdout, messages to stderr. The data directory is --data DIR, or else DAYFLY_DATA,
+Data goes to stdout, messages to stderr. On a terminal tables are made to fit its width, and -o wide
+shows all of them. The data directory is --data DIR, or else DAYFLY_DATA,
 or else $XDG_DATA_HOME/dayfly, or else ~/.local/share/dayfly; it is made when it is missing.`
 
 // root is the whole command line.

@@ -135,7 +135,7 @@ func (a *app) showChanges(output string, done []change) error {
 		return l.show(a, output, allOf(done))
 	}
 	for _, c := range done {
-		if _, err := fmt.Fprintln(a.out, clean(c.String())); err != nil {
+		if _, err := fmt.Fprintln(a.page(), clean(c.String())); err != nil {
 			return err
 		}
 	}

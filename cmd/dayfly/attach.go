@@ -261,7 +261,7 @@ func (a *app) sum(ctx context.Context, h *home, run dayfly.Run) {
 	for _, note := range at.Notes {
 		a.say("note:     %s", term.Text(note))
 	}
-	a.say("machine:  %s", h.farewell(ctx, run))
+	a.say("machine:  %s", h.farewell(ctx, run, a.errTTY))
 }
 
 func phasesText(run dayfly.Run, at dayfly.Attempt) string {
@@ -286,7 +286,7 @@ func (a *app) sumReport(run dayfly.Run, rep dayfly.Report) {
 		used += fmt.Sprintf(", %s %s", whose, size(rep.Usage.PeakMemory))
 	}
 	a.say("used:     %s", used)
-	a.say("log:      %s, sha256 %s", size(rep.Log.Size), rep.Log.SHA256)
+	a.say("log:      %s, sha256 %s", size(rep.Log.Size), a.sumText(rep.Log.SHA256))
 	if len(rep.Results) == 0 {
 		return
 	}
@@ -296,22 +296,46 @@ func (a *app) sumReport(run dayfly.Run, rep dayfly.Report) {
 			a.say("  and %d more", len(rep.Results)-i)
 			break
 		}
-		a.say("  %s  %s  sha256 %s", term.Text(r.Name), size(r.Size), r.SHA256)
+		a.sayResult(r)
 	}
 }
+
+// sayResult names a result: on a terminal in one line, and as far as there is room for it.
+func (a *app) sayResult(r dayfly.Result) {
+	name, about := term.Text(r.Name), fmt.Sprintf("  %s  sha256 %s", size(r.Size), a.sumText(r.SHA256))
+	if f, ok := a.err.(folding); ok {
+		name = term.CutMiddle(name, max(f.Columns()-2-term.Width(about), shortest))
+	}
+	a.say("  %s%s", name, about)
+}
+
+// sumText is a SHA-256; its beginning is enough for people to tell files apart by.
+func (a *app) sumText(sum string) string {
+	if a.errTTY {
+		return sum[:min(len(sum), shortSum)]
+	}
+	return sum
+}
+
+// shortSum is how much of a SHA-256 a terminal shows; -o wide and a pipe have all of it.
+const shortSum = 12
 
 // shownResults is how many results are named after a run; dayfly results lists them all.
 const shownResults = 20
 
-// farewell says that the machine is gone, as it was observed, after one more look.
-func (h *home) farewell(ctx context.Context, run dayfly.Run) string {
+// farewell says that the machine is gone, as it was observed, after one more look; in brief by a short name.
+func (h *home) farewell(ctx context.Context, run dayfly.Run, brief bool) string {
 	at := run.Attempt()
 	if neverWas(*at) {
 		return "none was made; nothing is left"
 	}
+	name := string(at.Machine)
+	if brief {
+		name = shortMachine(at.Machine)
+	}
 	p, ok := h.loop.Providers[at.Provider]
 	if !ok {
-		return string(at.Machine)
+		return name
 	}
 	list, err := h.list(ctx, p)
 	for _, m := range list.Machines {
@@ -319,7 +343,7 @@ func (h *home) farewell(ctx context.Context, run dayfly.Run) string {
 			err = errors.Join(err, fmt.Errorf("%s is %s", m.ID, m.State))
 		}
 	}
-	text := fmt.Sprintf("%s was observed gone at %s", at.Machine, at.GoneAt.UTC().Format("15:04:05.000Z"))
+	text := fmt.Sprintf("%s was observed gone at %s", name, at.GoneAt.UTC().Format("15:04:05.000Z"))
 	if err != nil {
 		return fmt.Sprintf("%s; but another look says: %s", text, term.Text(err.Error()))
 	}

@@ -88,7 +88,7 @@ func (a *app) cancelRun(ctx context.Context, name, shard string, noWait bool) er
 		a.say("It ended by itself before: %s.", stateText(run))
 	}
 	if run.Attempt() != nil {
-		a.say("machine:  %s", h.farewell(ctx, run))
+		a.say("machine:  %s", h.farewell(ctx, run, a.errTTY))
 	}
 	return goneLate(run)
 }

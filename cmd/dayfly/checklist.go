@@ -101,6 +101,9 @@ func (c *checklist) pass(i milestone, r dayfly.Run, d time.Duration) {
 	case launched:
 		a := r.Attempt()
 		detail = string(a.Machine)
+		if c.tty {
+			detail = shortMachine(a.Machine)
+		}
 		if a.Isolation != "" {
 			detail += ", isolation " + string(a.Isolation)
 		}
@@ -150,7 +153,7 @@ func (c *checklist) status(r dayfly.Run) {
 	if u := c.usual[next]; u > 0 {
 		text += "  (usually " + took(u) + ")"
 	}
-	fmt.Fprintf(c.w, "\r\x1b[K%s", text)
+	rewrite(c.w, text)
 	c.live = true
 }
 

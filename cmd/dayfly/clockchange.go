@@ -181,6 +181,6 @@ func (a *app) showClockChanges(changes []clockChange) error {
 		}
 		b.WriteString(folded(text, "  ", "    "))
 	}
-	_, err := fmt.Fprint(a.out, b.String())
+	_, err := fmt.Fprint(a.page(), b.String())
 	return err
 }

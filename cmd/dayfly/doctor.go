@@ -152,7 +152,15 @@ func fail(mend, format string, args ...any) finding {
 
 // failed is a finding of an error, which knows best what helps.
 func failed(err error, mend string) finding {
-	return fail(cmp.Or(hint(err), mend), "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	in, out := split(err)
+	var all []string
+	for _, e := range in {
+		all = append(all, e.Position()+": "+e.Problem) // its excerpt has no place in a line
+	}
+	for _, e := range out {
+		all = append(all, strings.ReplaceAll(e.Error(), "\n", "; "))
+	}
+	return fail(cmp.Or(hint(err), mend), "%s", strings.Join(all, "; "))
 }
 
 // checkFor bounds one check.
@@ -221,9 +229,9 @@ func (a *app) printFinding(f finding) error {
 	if a.outTTY && a.colour {
 		word = "\x1b[" + [...]string{"32", "33", "31"}[f.Result] + "m" + word + "\x1b[0m"
 	}
-	text := fmt.Sprintf("%s  %-14s  %s\n", word, f.Check, term.Text(f.Why))
+	text := a.hung(fmt.Sprintf("%s  %-14s  ", word, f.Check), term.Text(f.Why))
 	if f.Mend != "" {
-		text += fmt.Sprintf("%-22smend: %s\n", "", term.Text(f.Mend))
+		text += a.hung(fmt.Sprintf("%-22smend: ", ""), term.Text(f.Mend))
 	}
 	_, err := fmt.Fprint(a.out, text)
 	return err
@@ -246,8 +254,8 @@ func (a *app) findingList() listing[finding] {
 		columns: []column[finding]{
 			{head: "RESULT", cell: func(f finding) string { return healthWords[f.Result] }},
 			{head: "CHECK", cell: func(f finding) string { return f.Check }},
-			{head: "WHY", cell: func(f finding) string { return f.Why }},
-			{head: "MEND", cell: func(f finding) string { return f.Mend }},
+			{head: "WHY", fit: prose, cell: func(f finding) string { return f.Why }},
+			{head: "MEND", fit: prose, cell: func(f finding) string { return f.Mend }},
 		},
 		name: func(f finding) string { return f.Check }, empty: "There is nothing to check.",
 	}

@@ -40,7 +40,7 @@ Without a FIELD it lists them all. What stands in a list is named without it: sc
 		if *output == "json" {
 			return writeJSON(a.out, explained(k, keys))
 		}
-		_, err = io.WriteString(a.out, explanation(k, keys))
+		_, err = io.WriteString(a.page(), explanation(k, keys))
 		return err
 	}
 	output = outputFlag(cmd, "text", "json")
@@ -57,7 +57,7 @@ func (a *app) explainAll(keys []spec.Key, output string) error {
 		}
 		return writeJSON(a.out, all)
 	}
-	_, err := io.WriteString(a.out, keyTree(keys, "")+"\n* required   - not served by this build   dayfly explain FIELD says more\n")
+	_, err := io.WriteString(a.page(), keyTree(keys, "")+"\n* required   - not served by this build   dayfly explain FIELD says more\n")
 	return err
 }
 

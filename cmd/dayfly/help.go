@@ -54,7 +54,7 @@ func exitCodesTopic() *cobra.Command {
 // helps makes help of a width that fits every terminal.
 func (a *app) helps(root *cobra.Command) {
 	root.SetHelpCommand(a.helpCommand())
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _, _ = io.WriteString(a.out, helpOf(cmd)) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _, _ = io.WriteString(a.page(), helpOf(cmd)) })
 	root.SetUsageFunc(func(cmd *cobra.Command) error {
 		_, err := io.WriteString(a.err, helpOf(cmd))
 		return err

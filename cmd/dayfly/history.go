@@ -351,7 +351,7 @@ func (a *app) historyList() listing[pastRun] {
 	}
 	return listing[pastRun]{
 		columns: []column[pastRun]{
-			{head: "RUN", cell: func(p pastRun) string {
+			{head: "RUN", fit: middle | prose, cell: func(p pastRun) string {
 				switch {
 				case p.run == nil && p.Shards > 0:
 					return fmt.Sprintf("%s: %s of %s %s, %s to %s", p.Job, plural(p.Count, "slot"), plural(p.Shards, "shard"), p.Outcome, instant(time.Time(p.Slot)), instant(time.Time(*p.To)))
@@ -362,7 +362,7 @@ func (a *app) historyList() listing[pastRun] {
 				}
 				return string(p.ID)
 			}},
-			{head: "OUTCOME", cell: func(p pastRun) string {
+			{head: "OUTCOME", fit: prose, cell: func(p pastRun) string {
 				switch {
 				case p.run == nil:
 					return spoken(string(p.Outcome))
@@ -372,7 +372,7 @@ func (a *app) historyList() listing[pastRun] {
 				return stateText(*p.run)
 			}},
 			{head: "SLOT", cell: func(p pastRun) string { return when(time.Time(p.Slot), a.now()) }},
-			{head: "TOOK", cell: func(p pastRun) string {
+			{head: "TOOK", fit: spare, cell: func(p pastRun) string {
 				switch {
 				case len(p.shards) > 0:
 					return tookTogether(p.shards)
@@ -381,13 +381,13 @@ func (a *app) historyList() listing[pastRun] {
 				}
 				return took(over(*p.run).Sub(began(*p.run)))
 			}},
-			{head: "EXIT", cell: ofRun(func(r dayfly.Run) string {
+			{head: "EXIT", fit: spare, cell: ofRun(func(r dayfly.Run) string {
 				if at := r.Attempt(); at != nil && at.ExitCode != nil {
 					return strconv.Itoa(*at.ExitCode)
 				}
 				return ""
 			})},
-			{head: "REASON", cell: func(p pastRun) string {
+			{head: "REASON", fit: prose, cell: func(p pastRun) string {
 				if len(p.shards) > 0 {
 					return badShards(p.shards)
 				}

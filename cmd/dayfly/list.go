@@ -8,7 +8,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -40,6 +39,7 @@ type column[T any] struct {
 	head string
 	wide bool // only with -o wide
 	cell func(T) string
+	fit  fit // on a terminal that is too narrow
 }
 
 // listing is how a list of things is shown. As JSON a thing is what encoding/json makes of it.
@@ -67,51 +67,33 @@ func (l listing[T]) show(a *app, format string, rows iter.Seq2[T, error]) error 
 	return l.table(a, format == "wide", rows)
 }
 
-// table collects all lines, since the widest decides, and writes them.
+// table collects all lines, since the widest decides, and writes them: as wide as a terminal at most, unless
+// all of it is wanted.
 func (l listing[T]) table(a *app, wide bool, rows iter.Seq2[T, error]) error {
 	columns := slices.DeleteFunc(slices.Clone(l.columns), func(c column[T]) bool { return c.wide && !wide })
-	var lines [][]string
-	head := make([]string, len(columns))
+	t := table{lines: [][]string{make([]string, len(columns))}, fits: make([]fit, len(columns))}
 	for i, c := range columns {
-		head[i] = c.head
+		t.lines[0][i], t.fits[i] = c.head, c.fit
 	}
-	lines = append(lines, head)
 	err := eachOf(rows, func(row T) error {
 		line := make([]string, len(columns))
 		for i, c := range columns {
 			line[i] = term.Text(c.cell(row))
 		}
-		lines = append(lines, line)
+		t.lines = append(t.lines, line)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if len(lines) == 1 {
+	if len(t.lines) == 1 {
 		a.say("%s", l.empty)
 		return nil
 	}
-	return writeTable(a.out, lines)
-}
-
-func writeTable(w io.Writer, lines [][]string) error {
-	width := make([]int, len(lines[0]))
-	for _, line := range lines {
-		for i, cell := range line {
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
-		}
+	if wide {
+		return t.write(a.out, 0)
 	}
-	var b bytes.Buffer
-	for _, line := range lines {
-		var text strings.Builder
-		for i, cell := range line {
-			text.WriteString(cell)
-			text.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2))
-		}
-		b.WriteString(strings.TrimRight(text.String(), " ") + "\n")
-	}
-	_, err := w.Write(b.Bytes())
-	return err
+	return t.write(a.out, widthOf(a.out))
 }
 
 // eachOf calls f for every row until one of both is wrong.

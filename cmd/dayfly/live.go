@@ -487,7 +487,7 @@ func (v *lineView) fills(s scene) error {
 
 func (v *lineView) line(s scene, r seenRun) error {
 	if !v.asJSON {
-		_, err := fmt.Fprintf(v.a.out, "%s %s %s\n", s.at.UTC().Format("15:04:05Z"), r.ID, term.Text(r.doing()))
+		_, err := fmt.Fprintf(v.a.page(), "%s %s %s\n", s.at.UTC().Format("15:04:05Z"), r.ID, term.Text(r.doing()))
 		return err
 	}
 	c := seenChange{At: stamp(s.at), runRecord: newRecord(r.Run), Phase: r.phase(), Doing: r.doing()}

@@ -73,13 +73,13 @@ func (a *app) machines(ctx context.Context, output string) error {
 func (a *app) machineList() listing[liveMachine] {
 	return listing[liveMachine]{
 		columns: []column[liveMachine]{
-			{head: "MACHINE", cell: func(m liveMachine) string { return string(m.ID) }},
-			{head: "RUN", cell: func(m liveMachine) string { return string(m.Run) }},
+			{head: "MACHINE", fit: short, cell: func(m liveMachine) string { return string(m.ID) }},
+			{head: "RUN", fit: middle, cell: func(m liveMachine) string { return string(m.Run) }},
 			{head: "STATE", cell: func(m liveMachine) string { return string(m.State) }},
-			{head: "PHASE", cell: func(m liveMachine) string { return m.Phase }},
+			{head: "PHASE", fit: spare, cell: func(m liveMachine) string { return m.Phase }},
 			{head: "AGE", cell: func(m liveMachine) string { return coarse(a.now().Sub(time.Time(m.LaunchedAt))) }},
 			{head: "DEADLINE", cell: func(m liveMachine) string { return when(time.Time(m.Deadline), a.now()) }},
-			{head: "ISOLATION", cell: func(m liveMachine) string { return string(m.Isolation) }},
+			{head: "ISOLATION", fit: spare, cell: func(m liveMachine) string { return string(m.Isolation) }},
 			{head: "ATTEMPT", wide: true, cell: func(m liveMachine) string { return fmt.Sprint(m.Attempt) }},
 			{head: "DEADLINE AT", wide: true, cell: func(m liveMachine) string { return instant(time.Time(m.Deadline)) }},
 			{head: "NOTES", wide: true, cell: func(m liveMachine) string { return fmt.Sprint(len(m.Notes)) }},

@@ -232,7 +232,7 @@ func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, f nex
 		a.say("Job %s has no schedule; it runs when it is asked to: dayfly run %s", job.Name, name)
 		return nil
 	}
-	fmt.Fprintf(a.out, "%s: %s\n", job.Name, strings.Join(append([]string{set.Describe()}, shapeOf(job)...), "; "))
+	fmt.Fprintf(a.page(), "%s: %s\n", job.Name, strings.Join(append([]string{set.Describe()}, shapeOf(job)...), "; "))
 	for _, m := range set.Members() {
 		for _, w := range m.Schedule.Warnings() {
 			a.warn("%s", w)
@@ -255,13 +255,19 @@ func (a *app) nextOfJob(ctx context.Context, name string, after time.Time, f nex
 		if rec != nil && rec.Pause(t).Why != "" {
 			line[2] += ", skipped"
 		}
+		if job.Timezone == "UTC" { // once is enough
+			line = slices.Delete(line, 1, 2)
+		}
 		lines = append(lines, line)
+	}
+	if job.Timezone == "UTC" {
+		lines[0] = slices.Delete(lines[0], 1, 2)
 	}
 	if len(lines) == 1 {
 		a.say("Nothing more comes.")
 		return nil
 	}
-	if err := writeTable(a.out, lines); err != nil {
+	if err := (table{lines: lines}).write(a.out, widthOf(a.out)); err != nil {
 		return err
 	}
 	if rec != nil {

@@ -41,7 +41,7 @@ The files of a job (files:) are compared by their contents.`,
 		if *output == "json" {
 			err = writeJSON(a.out, p)
 		} else {
-			_, err = io.WriteString(a.out, a.planText(p))
+			_, err = io.WriteString(a.page(), a.planText(p))
 		}
 		if err == nil && detailed && len(p.Jobs) > 0 {
 			return &exit{exitDiffers, nil}
@@ -182,7 +182,7 @@ func (a *app) applyDry(ctx context.Context, paths []string, prune bool, output s
 		return err
 	}
 	if output == "table" || output == "wide" {
-		_, err := io.WriteString(a.out, a.planText(p))
+		_, err := io.WriteString(a.page(), a.planText(p))
 		return err
 	}
 	done := make([]change, len(p.Jobs))

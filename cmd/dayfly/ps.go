@@ -165,18 +165,18 @@ func (a *app) activeList() listing[activeRun] {
 	}
 	return listing[activeRun]{
 		columns: []column[activeRun]{
-			{head: "RUN", cell: func(r activeRun) string {
+			{head: "RUN", fit: middle | prose, cell: func(r activeRun) string {
 				if r.shards > 1 {
 					return fmt.Sprintf("%s: %s", groupID(r.run), plural(r.shards, "shard"))
 				}
 				return string(r.ID)
 			}},
 			{head: "STATE", cell: func(r activeRun) string { return string(r.State) }},
-			{head: "PHASE", cell: func(r activeRun) string { return r.Phase }},
+			{head: "PHASE", fit: spare, cell: func(r activeRun) string { return r.Phase }},
 			{head: "FOR", cell: func(r activeRun) string { return coarse(a.now().Sub(began(r.run))) }},
 			{head: "DEADLINE", cell: attempt(func(at dayfly.Attempt) string { return when(at.Deadline, a.now()) })},
-			{head: "MACHINE", cell: attempt(func(at dayfly.Attempt) string { return string(at.Machine) })},
-			{head: "REASON", cell: func(r activeRun) string {
+			{head: "MACHINE", fit: short | spare, cell: attempt(func(at dayfly.Attempt) string { return string(at.Machine) })},
+			{head: "REASON", fit: prose, cell: func(r activeRun) string {
 				if at := time.Time(r.NotBefore); r.Reason == "" && at.After(a.now()) {
 					return "begins " + when(at, a.now()) + ", by its jitter"
 				}
@@ -363,8 +363,8 @@ func known(ctx context.Context, s store.Store, rec store.Job, now time.Time) (kn
 func (a *app) jobList() listing[knownJob] {
 	return listing[knownJob]{
 		columns: []column[knownJob]{
-			{head: "JOB", cell: func(k knownJob) string { return string(k.Name) }},
-			{head: "NEXT", cell: func(k knownJob) string {
+			{head: "JOB", fit: middle, cell: func(k knownJob) string { return string(k.Name) }},
+			{head: "NEXT", fit: prose, cell: func(k knownJob) string {
 				switch {
 				case k.Paused != "" && !time.Time(k.NextDue).IsZero():
 					return "paused, then " + when(time.Time(k.NextDue), a.now())
@@ -375,7 +375,7 @@ func (a *app) jobList() listing[knownJob] {
 				}
 				return when(time.Time(k.NextDue), a.now())
 			}},
-			{head: "LAST", cell: func(k knownJob) string {
+			{head: "LAST", fit: prose, cell: func(k knownJob) string {
 				switch {
 				case k.Last == nil:
 					return ""
@@ -384,8 +384,8 @@ func (a *app) jobList() listing[knownJob] {
 				}
 				return spoken(string(k.Last.Outcome)) + " " + when(time.Time(k.Last.Slot), a.now())
 			}},
-			{head: "SCHEDULE", cell: func(k knownJob) string {
-				return strings.Join(append([]string{strings.TrimSpace(k.Schedule)}, k.shape...), "; ")
+			{head: "SCHEDULE", fit: prose, cell: func(k knownJob) string {
+				return inWords(strings.TrimSpace(k.Schedule), k.shape)
 			}},
 			{head: "PAUSED", wide: true, cell: func(k knownJob) string { return k.Paused }},
 			{head: "NEXT DUE", wide: true, cell: func(k knownJob) string { return instant(time.Time(k.NextDue)) }},

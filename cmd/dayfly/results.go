@@ -82,9 +82,9 @@ func (a *app) results(ctx context.Context, name, shard, to string, force bool, o
 
 var resultList = listing[dayfly.Result]{
 	columns: []column[dayfly.Result]{
-		{head: "NAME", cell: func(r dayfly.Result) string { return r.Name }},
+		{head: "NAME", fit: middle, cell: func(r dayfly.Result) string { return r.Name }},
 		{head: "SIZE", cell: func(r dayfly.Result) string { return size(r.Size) }},
-		{head: "SHA-256", cell: func(r dayfly.Result) string { return r.SHA256 }},
+		{head: "SHA-256", fit: short | spare, cell: func(r dayfly.Result) string { return r.SHA256 }},
 		{head: "MODE", wide: true, cell: func(r dayfly.Result) string { return fmt.Sprintf("%04o", r.Mode) }},
 		{head: "KEY", wide: true, cell: func(r dayfly.Result) string { return r.Key }},
 	},

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -161,13 +160,19 @@ func (s *screen) show(seen scene) error {
 	}
 	var b strings.Builder
 	b.WriteString(home0)
-	for i, line := range frame(seen, width, height) {
+	lines := frame(seen, width, height)
+	for i, line := range lines {
 		if i > 0 {
 			b.WriteString("\r\n")
 		}
-		b.WriteString(s.colour(line) + restOfLine)
+		b.WriteString(s.colour(line))
+		if show.Width(line) < width { // else the cursor stands on the last cell, which would go
+			b.WriteString(restOfLine)
+		}
 	}
-	b.WriteString(restOfAll)
+	if len(lines) < height {
+		b.WriteString("\r\n" + restOfAll)
+	}
 	if _, err := s.file.WriteString(b.String()); err != nil {
 		return &brokenOutput{err}
 	}
@@ -211,7 +216,7 @@ func frame(s scene, width, height int) []string {
 	for _, f := range s.fills {
 		lines = append(lines, fillText(f))
 	}
-	lately, next := latelyLines(s), nextLines(s)
+	lately, next := latelyLines(s, width), nextLines(s, width)
 	room := height - len(lines) - 2
 	if room-len(next)-len(lately) < min(len(s.runs), 3) { // too small for all of it
 		next = nil
@@ -221,25 +226,17 @@ func frame(s scene, width, height int) []string {
 	}
 	if len(s.runs) > 0 {
 		lines = append(lines, "")
-		lines = append(lines, runLines(s, max(1, room-len(next)-len(lately)))...)
+		lines = append(lines, runLines(s, max(1, room-len(next)-len(lately)), width)...)
 	}
 	lines = slices.Concat(lines, lately, next)
 	for i, l := range lines {
-		lines[i] = cut(show.Text(l), width)
+		lines[i] = show.Cut(show.Text(l), width)
 	}
 	return lines[:min(len(lines), height)]
 }
 
-// cut makes a line as short as the terminal is wide.
-func cut(line string, width int) string {
-	if utf8.RuneCountInString(line) <= width {
-		return line
-	}
-	return string([]rune(line)[:max(0, width-1)]) + "…"
-}
-
 // runLines are the runs under way, those with machines first, in at most so many lines below their head.
-func runLines(s scene, room int) []string {
+func runLines(s scene, room, width int) []string {
 	runs := slices.Clone(s.runs)
 	slices.SortStableFunc(runs, func(x, y seenRun) int {
 		waits := map[bool]int{true: 1}
@@ -261,14 +258,14 @@ func runLines(s scene, room int) []string {
 		}
 		cells = append(cells, []string{string(r.ID), coarse(s.at.Sub(began(r.Run))), deadline, what})
 	}
-	lines := aligned(cells)
+	lines := aligned(cells, width)
 	if more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
 	return lines
 }
 
-func latelyLines(s scene) []string {
+func latelyLines(s scene, width int) []string {
 	if len(s.lately) == 0 {
 		return nil
 	}
@@ -283,10 +280,10 @@ func latelyLines(s scene) []string {
 		}
 		cells = append(cells, []string{string(r.ID), when(r.EndedAt, s.at), length, how})
 	}
-	return append([]string{""}, aligned(cells)...)
+	return append([]string{""}, aligned(cells, width)...)
 }
 
-func nextLines(s scene) []string {
+func nextLines(s scene, width int) []string {
 	if len(s.next) == 0 {
 		return nil
 	}
@@ -294,17 +291,17 @@ func nextLines(s scene) []string {
 	for _, rec := range s.next {
 		cells = append(cells, []string{string(rec.Name), when(rec.NextDue, s.at), rec.NextDue.UTC().Format("2006-01-02 15:04:05Z")})
 	}
-	return append([]string{""}, aligned(cells)...)
+	return append([]string{""}, aligned(cells, width)...)
 }
 
-// aligned makes columns of cells.
-func aligned(cells [][]string) []string {
+// aligned makes columns of cells; the first is of names.
+func aligned(cells [][]string, width int) []string {
 	var b strings.Builder
 	for i, line := range cells {
 		for j, cell := range line {
 			cells[i][j] = show.Text(cell)
 		}
 	}
-	_ = writeTable(&b, cells) // a Builder takes everything
+	_ = table{cells, []fit{middle}}.write(&b, width) // a Builder takes everything
 	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 }

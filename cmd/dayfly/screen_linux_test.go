@@ -54,6 +54,12 @@ func sit(t *testing.T, c *call, args ...string) *seat {
 // sitIn begins in a directory.
 func sitIn(t *testing.T, c *call, dir string, args ...string) *seat {
 	t.Helper()
+	return sitOn(t, c, dir, 80, args...)
+}
+
+// sitOn has a terminal of so many columns.
+func sitOn(t *testing.T, c *call, dir string, columns uint16, args ...string) *seat {
+	t.Helper()
 	master, slave, err := pty()
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +69,7 @@ func sitIn(t *testing.T, c *call, dir string, args ...string) *seat {
 		t.Fatal(err)
 	}
 	s := &seat{t: t, master: master, slave: slave, cmd: exec.Command(path, args...), seen: make(chan string, 1000)}
-	s.size(80, 24)
+	s.size(columns, 24)
 	s.cmd.Dir = dir
 	s.cmd.Env = append(c.env, "LANG=C.UTF-8", "NO_COLOR=1")
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = slave, slave, slave
@@ -180,7 +186,7 @@ func TestWatchOnATerminal(t *testing.T) {
 		s := sit(t, c, "watch")
 		s.sees(`0 runs under way, 0 waiting   q ends watching, runs go on`)
 		s.size(30, 5)
-		s.sees(`0 runs under way, 0 waiting  …`)
+		s.sees("0 runs under way, 0 waiting  …\r+\n") // and nothing that takes the last cell away
 		s.size(80, 24)
 		c.want(0, "run", jobFileOf(t, "quick", "run: exit 0\ntimeout: 20s\ndeadline: 40s\n"))
 		s.sees(`ENDED `)

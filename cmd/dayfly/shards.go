@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -141,6 +142,11 @@ func shapeOf(job dayfly.Job) []string {
 		parts = append(parts, text)
 	}
 	return parts
+}
+
+// inWords is a schedule and the shape of its runs; either may be missing.
+func inWords(schedule string, shape []string) string {
+	return strings.Join(slices.DeleteFunc(append([]string{schedule}, shape...), func(part string) bool { return part == "" }), "; ")
 }
 
 // cancelAll records that runs shall end, and tells how many were still active.

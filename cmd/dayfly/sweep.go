@@ -62,7 +62,7 @@ func (a *app) sweep(ctx context.Context, dryRun bool) error {
 	}
 	found, err := loop.Sweep(ctx, dryRun)
 	for _, f := range found {
-		if _, err := fmt.Fprintf(a.out, "%s %s: %s\n", f.Action, f.Machine.ID, term.Text(f.Why)); err != nil {
+		if _, err := fmt.Fprintf(a.page(), "%s %s: %s\n", f.Action, f.Machine.ID, term.Text(f.Why)); err != nil {
 			return err
 		}
 	}
@@ -113,7 +113,7 @@ func (a *app) reap(ctx context.Context, every time.Duration) error {
 		ended, err := r.Reap(ctx)
 		some = len(ended) > 0
 		for _, m := range ended {
-			if _, err := fmt.Fprintf(a.out, "ended %s: run %s, deadline %s\n", m.ID, m.Tags.Run, instant(m.Tags.Deadline)); err != nil {
+			if _, err := fmt.Fprintf(a.page(), "ended %s: run %s, deadline %s\n", m.ID, m.Tags.Run, instant(m.Tags.Deadline)); err != nil {
 				return &brokenOutput{err}
 			}
 		}

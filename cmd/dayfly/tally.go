@@ -51,7 +51,7 @@ func (t *tally) update(runs []dayfly.Run) {
 		}
 	}
 	if t.tty && (len(t.ended) < len(runs) || len(runs) < t.of) {
-		fmt.Fprintf(t.w, "\r\x1b[K%s %s  %s", t.marks.doing, t.counts(runs), took(t.now().Sub(t.since)))
+		rewrite(t.w, fmt.Sprintf("%s %s  %s", t.marks.doing, t.counts(runs), took(t.now().Sub(t.since))))
 		t.live = true
 	}
 }

@@ -47,7 +47,7 @@ func (a *app) validate(paths []string, format string) error {
 		if err == nil {
 			all = append(all, j.warnings(a.now())...)
 			if format == "text" {
-				fmt.Fprintf(a.out, "%s: job %s is right%s\n", j.path, j.file.Job.Name, inBrackets(shapeOf(j.file.Job)))
+				fmt.Fprintf(a.page(), "%s: job %s is right%s\n", j.path, j.file.Job.Name, inBrackets(shapeOf(j.file.Job)))
 			}
 			continue
 		}

@@ -15,7 +15,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Shows which dayfly this is", Args: none,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.out, "dayfly %s (%s, %s/%s, time zones %s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, schedule.Release)
+			_, err := fmt.Fprintf(a.page(), "dayfly %s (%s, %s/%s, time zones %s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, schedule.Release)
 			return err
 		},
 	}
