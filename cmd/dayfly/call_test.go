@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func (c *call) to(stdout, stderr io.Writer, args ...string) int {
 			c.t.Errorf("dayfly %s\n%s", strings.Join(args, " "), text)
 		}
 	}()
-	return a.execute(c.ctx, args)
+	return a.execute(c.ctx, ignoring(os.Getenv(withoutFlag), args))
 }
 
 // want runs a command that must end with this exit code.

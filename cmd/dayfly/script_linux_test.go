@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 // mainHeard is main, and ends with a code of its own where an error had no hint. On a terminal, where the
 // program must see that it is one, the script listens.
 func mainHeard() {
+	os.Args = append(os.Args[:1:1], ignoring(os.Getenv(withoutFlag), os.Args[1:])...)
 	if isTerminal(os.Stderr) {
 		main()
 	}
@@ -93,6 +94,7 @@ func setupScript(e *testscript.Env) error {
 	e.Setenv("XDG_DATA_HOME", "")
 	e.Setenv("NO_COLOR", "1")
 	e.Setenv("LANG", "C.UTF-8")
+	e.Setenv(withoutFlag, os.Getenv(withoutFlag))
 	e.Defer(func() {
 		for _, p := range s.procs {
 			p.kill()
@@ -180,7 +182,7 @@ func readLines(r, f *os.File, to chan<- string) {
 // scriptEnv is the environment that the script has set.
 func scriptEnv(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "DAYFLY_DATA", "XDG_DATA_HOME", "NO_COLOR", "LANG", "LC_ALL", "TERM", "SECRET"} {
+	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "DAYFLY_DATA", "XDG_DATA_HOME", "NO_COLOR", "LANG", "LC_ALL", "TERM", "SECRET", withoutFlag} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env
@@ -247,6 +249,10 @@ func cmdFinish(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
+	if args[0] == strconv.Itoa(exitUsage) { // what is wrong with a flag shows nothing of what it does
+		defer ts.Setenv(withoutFlag, ts.Getenv(withoutFlag))
+		ts.Setenv(withoutFlag, "")
+	}
 	err := ts.Exec(args[1], args[2:]...)
 	code := 0
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
