@@ -28,13 +28,16 @@ type Config struct {
 	Name     string // of the provider; "fake"
 	Location string // "here"
 	Now      func() time.Time
-	Live     func(machine.Spec) Life          // nil: machines run until they are ended
-	OnEnd    func(machine.Spec, time.Time)    // called once when a machine ended by itself, before it shows as terminated
-	Lag      func(machine.Spec) time.Duration // how long after its launch a machine is missing from lists
+	Live     func(machine.Spec) Life       // nil: machines run until they are ended
+	OnEnd    func(machine.Spec, time.Time) // called once when a machine ended by itself, before it shows as terminated
+	// Lag is how long after its launch a machine is missing from lists, and unknown to Terminate.
+	Lag func(machine.Spec) time.Duration
+	// Keeps is how long lists show a machine that is terminated; 0: until it is forgotten.
+	Keeps time.Duration
 	// Fault is asked before and after each call: launch, list, terminate. An error before it means
 	// that nothing happened, one after it that the reply was lost.
 	Fault func(op string, after bool) error
-	// Partial tells whether this list is without its location's machines and not complete.
+	// Partial tells whether this list breaks off: it shows every other machine only, and is not complete.
 	Partial func() bool
 }
 
@@ -119,11 +122,16 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 	if err := cmp.Or(ctx.Err(), p.fault("list", false)); err != nil {
 		return machine.Listing{}, err
 	}
-	if p.c.Partial != nil && p.c.Partial() {
-		return machine.Listing{}, nil
-	}
 	p.Settle()
-	return p.list(), p.fault("list", true)
+	l := p.list()
+	if p.c.Partial != nil && p.c.Partial() {
+		l.Complete = nil
+		for i := range len(l.Machines) / 2 {
+			l.Machines[i] = l.Machines[2*i+1]
+		}
+		l.Machines = l.Machines[:len(l.Machines)/2]
+	}
+	return l, p.fault("list", true)
 }
 
 func (p *Provider) list() machine.Listing {
@@ -132,7 +140,7 @@ func (p *Provider) list() machine.Listing {
 	now := p.c.Now()
 	out := machine.Listing{Complete: []machine.Location{machine.Location(p.c.Location)}}
 	for _, d := range p.machines {
-		if p.c.Lag != nil && !d.closed && now.Before(d.m.LaunchedAt.Add(p.c.Lag(d.spec))) {
+		if p.lags(d, now) {
 			continue
 		}
 		m := d.m
@@ -146,6 +154,11 @@ func (p *Provider) list() machine.Listing {
 	return out
 }
 
+// lags tells whether it is not known everywhere yet that there is this machine.
+func (p *Provider) lags(d *made, now time.Time) bool {
+	return p.c.Lag != nil && !d.closed && now.Before(d.m.LaunchedAt.Add(p.c.Lag(d.spec)))
+}
+
 // Terminate ends a machine at once, or keeps it from ever being made.
 func (p *Provider) Terminate(ctx context.Context, id dayfly.MachineID) error {
 	if err := cmp.Or(ctx.Err(), p.fault("terminate", false)); err != nil {
@@ -154,7 +167,9 @@ func (p *Provider) Terminate(ctx context.Context, id dayfly.MachineID) error {
 	p.mu.Lock()
 	native := p.native(id)
 	if d, ok := p.machines[native]; ok {
-		d.end(p.c.Now())
+		if now := p.c.Now(); !p.lags(d, now) {
+			d.end(now)
+		}
 	} else if machine.LocationOf(id) == machine.Location(p.c.Location) {
 		p.machines[native] = &made{closed: true, m: dayfly.Machine{
 			ID: id, Provider: p.c.Name, State: dayfly.MachineTerminated, Tags: dayfly.Tags{Token: native},
@@ -189,7 +204,8 @@ func (p *Provider) Forget(ctx context.Context, id dayfly.MachineID) error {
 	return ctx.Err()
 }
 
-// Settle ends the machines whose own end has come, as OnEnd wants to know.
+// Settle ends the machines whose own end has come, as OnEnd wants to know, and drops those that were kept
+// long enough.
 func (p *Provider) Settle() {
 	p.mu.Lock()
 	var over []*made
@@ -209,6 +225,12 @@ func (p *Provider) Settle() {
 		d.m.Reason = d.life.Reason
 		d.end(d.ends)
 	}
+	for token, d := range p.machines {
+		if p.c.Keeps > 0 && !d.endAt.IsZero() && !now.Before(d.endAt.Add(p.c.Keeps)) {
+			delete(p.machines, token)
+			p.used[token] = true
+		}
+	}
 	p.mu.Unlock()
 }
 
@@ -217,7 +239,7 @@ func (p *Provider) Plant(m dayfly.Machine) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.Provider = p.c.Name
-	p.machines[p.native(m.ID)] = &made{m: m}
+	p.machines[p.native(m.ID)] = &made{m: m, spec: machine.Spec{Token: p.native(m.ID), Tags: m.Tags}}
 }
 
 // Kill makes a machine vanish from one moment to the next, as hardware does.
