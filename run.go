@@ -208,6 +208,7 @@ type Attempt struct {
 	Token      string    `json:"token"`
 	Deadline   time.Time `json:"deadline"`
 	LaunchedAt time.Time `json:"launched_at"`          // when the intent was stored
+	NamedAt    time.Time `json:"named_at,omitzero"`    // when the provider first named the machine
 	StartedAt  time.Time `json:"started_at,omitzero"`  // the job's first instruction
 	FinishedAt time.Time `json:"finished_at,omitzero"` // the job's end
 	GoneAt     time.Time `json:"gone_at,omitzero"`     // when the machine was observed gone

@@ -16,11 +16,11 @@ const CancelPatience = 30 * time.Second
 // while runs are active, whatever Next says.
 const Look = time.Second
 
-// lookAgain is how long to wait for a machine that was just ended to be seen gone: where lists do not
-// lag a short while at first, half as long again each time.
+// lookAgain is how long to wait for a machine that was just ended to be seen gone: a short while at first,
+// half as long again each time. Where lists lag no look is worth as much.
 func lookAgain(since, settle time.Duration) time.Duration {
 	if settle > 0 {
-		return Look
+		return min(max(since/2, Look), 10*Look)
 	}
 	return min(max(since/2, 10*time.Millisecond), Look)
 }
@@ -119,7 +119,7 @@ func decideLaunching(run dayfly.Run, f Facts) Decision {
 	// One that is pending may be no more than the beginnings of a launch whose launcher died. Asking
 	// again completes them, and is harmless where it is more.
 	case f.Machine != nil && f.Machine.State != dayfly.MachinePending:
-		return launched(run, *f.Machine)
+		return launched(run, *f.Machine, f.Now)
 	case f.Now.Before(run.NotBefore):
 		return Decision{Run: run, Next: run.NotBefore}
 	}
@@ -127,9 +127,9 @@ func decideLaunching(run dayfly.Run, f Facts) Decision {
 }
 
 // launched records that the provider named the machine.
-func launched(run dayfly.Run, m dayfly.Machine) Decision {
+func launched(run dayfly.Run, m dayfly.Machine, now time.Time) Decision {
 	a := run.Attempt()
-	a.Machine = m.ID
+	a.Machine, a.NamedAt = m.ID, now
 	run.State, run.NotBefore, run.Reason = dayfly.Running, time.Time{}, ""
 	observe(a, m)
 	return Decision{Run: run, Step: Save}
@@ -181,7 +181,11 @@ func decideRunning(run dayfly.Run, f Facts) Decision {
 	case !run.CancelAt.IsZero():
 		return Decision{Run: run, Step: Stop, Next: earliest(a.Deadline, run.CancelAt.Add(CancelPatience))}
 	}
-	return Decision{Run: run, Next: a.Deadline}
+	next := a.Deadline
+	if f.Machine == nil && f.Settle > 0 { // then its absence says something
+		next = earliest(next, later(f.Now.Add(Look), provesFrom(a, f.Settle)))
+	}
+	return Decision{Run: run, Next: next}
 }
 
 // vanished records a machine that went without a report: by our own hand, at its deadline, or by itself.
@@ -245,7 +249,7 @@ func decideStopping(run dayfly.Run, retry dayfly.Retry, f Facts) Decision {
 			return Decision{Run: run, Step: Save}
 		}
 		if a.Machine == "" { // nothing to name: it shows up in a list, or the list settles without it
-			return Decision{Run: run, Next: later(f.Now.Add(Look), a.StoppingAt.Add(f.Settle))}
+			return Decision{Run: run, Next: later(f.Now.Add(Look), provesFrom(a, f.Settle))}
 		}
 		return Decision{Run: run, Step: Terminate, Next: f.Now.Add(lookAgain(f.Now.Sub(a.StoppingAt), f.Settle))}
 	}
@@ -270,19 +274,29 @@ func isGone(a *dayfly.Attempt, f Facts) bool {
 	if f.Machine != nil {
 		return f.Machine.State == dayfly.MachineTerminated
 	}
-	asked := a.LaunchedAt
-	if a.Machine == "" { // its launch may have been repeated until we stopped
-		asked = a.StoppingAt
-	}
-	if f.ListedAt.IsZero() || !f.Complete || f.ListedAt.Before(asked.Add(f.Settle)) {
+	if f.ListedAt.IsZero() || !f.Complete || f.ListedAt.Before(provesFrom(a, f.Settle)) {
 		return false
 	}
-	// While we want the machine, its absence says that it went by itself. Once we want it gone, one
-	// whose name is known must have been ended before absence counts: its launch may still be under way.
-	if a.StoppingAt.IsZero() || a.Machine == "" {
-		return true
+	// Once we want it gone, one whose name is known must have been ended before absence counts: its launch
+	// may still be under way.
+	return a.StoppingAt.IsZero() || a.Machine == "" || !a.TerminateAt.IsZero()
+}
+
+// provesFrom is from when on a list without the machine says that it is no more: as late as lists lag after
+// what was last done about it. While we want it, that is its launch, which may have been repeated until the
+// machine was named, and its absence says that it went by itself. Once we want it gone, it is the call that
+// ended it, which may have known as little of it as the list; where there is no name to end, it is when we
+// stopped asking for it.
+func provesFrom(a *dayfly.Attempt, settle time.Duration) time.Time {
+	last := later(a.LaunchedAt, a.NamedAt)
+	switch {
+	case a.StoppingAt.IsZero():
+	case a.Machine == "":
+		last = a.StoppingAt
+	default:
+		last = a.TerminateAt
 	}
-	return !a.TerminateAt.IsZero() && !f.ListedAt.Before(a.TerminateAt)
+	return last.Add(settle)
 }
 
 // after is what follows an attempt whose machine is gone: another one, or the end.

@@ -324,9 +324,9 @@ func (p *pass) launch(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 	var d Decision
 	switch {
 	case err == nil:
-		d = launched(run.Clone(), m)
+		d = launched(run.Clone(), m, p.now())
 	case errors.Is(err, machine.ErrGone):
-		d = launched(run.Clone(), dayfly.Machine{ID: a.Machine})
+		d = launched(run.Clone(), dayfly.Machine{ID: a.Machine}, p.now())
 		p.soon(p.now()) // to see what became of it
 	case errors.As(err, &capacity):
 		d = stop(run.Clone(), dayfly.Capacity, err.Error(), p.now())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -237,26 +238,23 @@ func (p *pass) look(ctx context.Context, active []dayfly.Run) error {
 			want[a.Provider] = true
 		}
 	}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	var errs []error
-	for name := range want {
-		prov, ok := p.Providers[name]
+	names := slices.Sorted(maps.Keys(want))
+	sights, errs := make([]sighting, len(names)), make([]error, len(names))
+	p.together(len(names), func(i int) {
+		prov, ok := p.Providers[names[i]]
 		if !ok {
-			errs = append(errs, fmt.Errorf("machines on %s: this build or configuration has no such provider", name))
-			continue
+			errs[i] = fmt.Errorf("machines on %s: this build or configuration has no such provider", names[i])
+			return
 		}
-		wg.Go(func() {
-			s, err := p.sight(ctx, prov)
-			mu.Lock()
-			defer mu.Unlock()
-			p.seen[name] = s
-			if err != nil {
-				errs = append(errs, fmt.Errorf("list machines on %s: %w", name, err))
-			}
-		})
+		if sights[i], errs[i] = p.sight(ctx, prov); errs[i] != nil {
+			errs[i] = fmt.Errorf("list machines on %s: %w", names[i], errs[i])
+		}
+	})
+	for i, s := range sights {
+		if s.provider != nil {
+			p.seen[names[i]] = s
+		}
 	}
-	wg.Wait()
 	return errors.Join(errs...)
 }
 
@@ -295,6 +293,12 @@ func (p *pass) each(runs []dayfly.Run, f func(dayfly.Run) (dayfly.Run, error)) (
 
 // together calls f for 0 to n-1, a bounded number at once.
 func (p *pass) together(n int, f func(i int)) {
+	if min(p.Parallel, n) == 1 {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
 	var work errgroup.Group
 	work.SetLimit(p.Parallel)
 	for i := range n {

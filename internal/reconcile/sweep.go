@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
@@ -35,7 +37,8 @@ type Finding struct {
 func (r *Reconciler) Sweep(ctx context.Context, dryRun bool) ([]Finding, error) {
 	var found []Finding
 	var errs []error
-	for name, prov := range r.Providers {
+	for _, name := range slices.Sorted(maps.Keys(r.Providers)) {
+		prov := r.Providers[name]
 		s, err := r.sight(ctx, prov) // first what might be ended, then what would justify keeping it
 		if err != nil {
 			errs = append(errs, fmt.Errorf("list machines on %s: %w", name, err))

@@ -36,6 +36,7 @@ type world struct {
 	leaves   func(machine.Spec, *dayfly.Report) // what else the agent saves; may be nil
 	fault    func(op string, after bool) error
 	partial  bool
+	lag      func(machine.Spec) time.Duration // may be nil
 	secret   func(string) (string, error)
 }
 
@@ -53,7 +54,7 @@ func setup(t *testing.T, edit ...func(*world, *reconcile.Config)) *world {
 	w.exit = func(machine.Spec) int { return 0 }
 	w.secret = func(string) (string, error) { return "", fmt.Errorf("no secrets here") }
 	w.provider = fake.New(fake.Config{
-		Now:   clock,
+		Now: clock, Location: "local",
 		Live:  func(s machine.Spec) fake.Life { return w.live(s) },
 		OnEnd: func(s machine.Spec, at time.Time) { w.report(s, at) },
 		Fault: func(op string, after bool) error {
@@ -63,6 +64,12 @@ func setup(t *testing.T, edit ...func(*world, *reconcile.Config)) *world {
 			return w.fault(op, after)
 		},
 		Partial: func() bool { return w.partial },
+		Lag: func(s machine.Spec) time.Duration {
+			if w.lag == nil {
+				return 0
+			}
+			return w.lag(s)
+		},
 	})
 	c := reconcile.Config{
 		Installation: installation, Store: w.store, Bucket: w.bucket, Parallel: 1,
