@@ -15,21 +15,23 @@ var _ store.Collector = (*Store)(nil)
 // Recorded implements store.Store.
 func (s *Store) Recorded(ctx context.Context, after dayfly.JobName, limit int) ([]dayfly.JobName, error) {
 	return call(ctx, s, "Recorded", func() ([]dayfly.JobName, error) {
-		var out []dayfly.JobName
+		var out []dayfly.JobName // the first ones, sorted
+		add := func(name dayfly.JobName) {
+			if name <= after || len(out) >= max(1, limit) && name >= out[len(out)-1] {
+				return
+			}
+			if i, there := slices.BinarySearch(out, name); !there {
+				out = slices.Insert(out, i, name)
+				out = out[:min(limit, len(out))]
+			}
+		}
 		for name := range s.byJob {
-			out = append(out, name)
+			add(name)
 		}
 		for _, r := range s.ranges {
-			out = append(out, r.Job)
+			add(r.Job)
 		}
-		slices.Sort(out)
-		out = slices.Compact(out)
-		i, there := slices.BinarySearch(out, after)
-		if there {
-			i++
-		}
-		out = out[i:]
-		return out[:min(limit, len(out))], nil
+		return out, nil
 	})
 }
 
