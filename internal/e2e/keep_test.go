@@ -171,7 +171,7 @@ func (k *keeper) live(d time.Duration) {
 		case !sum.Next.IsZero():
 			next = soonest(next, sum.Next.Add(-w.skew))
 		}
-		w.real = later(soonest(next, w.provider.NextEnd()), w.real.Add(time.Millisecond))
+		w.real = later(soonest(next, w.nextEnd()), w.real.Add(time.Millisecond))
 	}
 }
 
@@ -378,7 +378,7 @@ func (k *keeper) end() {
 		if err != nil {
 			k.t.Fatalf("seed %d: pass after all faults healed: %v", k.seed, err)
 		}
-		k.real = later(soonest(soonest(end, sum.Next), k.provider.NextEnd()), k.real.Add(time.Millisecond))
+		k.real = later(soonest(soonest(end, sum.Next), k.nextEnd()), k.real.Add(time.Millisecond))
 	}
 	known, noted := map[string]bool{}, map[shardOf]time.Time{}
 	notes, err := k.store.Notes(ctx, "success/", k.real)

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -67,6 +68,9 @@ func (w *world) makeJob(i int) *simJob {
 		Retry:    dayfly.Retry{Attempts: 1, Backoff: dayfly.Seconds(time.Minute)},
 		Limit:    dayfly.Limit{Machines: pick(3)},
 	}
+	if w.places.IntN(3) == 0 {
+		j.Machine.On = "cloud"
+	}
 	if pick(4) == 0 {
 		j.Array = &dayfly.Array{Size: 1 + pick(12), AtOnce: pick(5)}
 	}
@@ -97,7 +101,7 @@ func (w *world) makeJob(i int) *simJob {
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	var runs, slots, faults, passes int
+	var runs, slots, faults, passes, late int
 	t.Run("seeds", func(t *testing.T) {
 		for i := range *simSeeds {
 			seed := *simFirst + uint64(i)
@@ -106,11 +110,11 @@ func TestSimulation(t *testing.T) {
 				w, n, s := simulate(t, seed, *simDays)
 				mu.Lock()
 				defer mu.Unlock()
-				runs, slots, faults, passes = runs+n, slots+s, faults+w.faults, passes+w.passes
+				runs, slots, faults, passes, late = runs+n, slots+s, faults+w.faults, passes+w.passes, late+w.late
 			})
 		}
 	})
-	t.Logf("%d seeds × %d days: %d slots, %d runs, %d faults, %d passes", *simSeeds, *simDays, slots, runs, faults, passes)
+	t.Logf("%d seeds × %d days: %d slots, %d runs, %d faults, %d passes, %d machines listed late", *simSeeds, *simDays, slots, runs, faults, passes, late)
 }
 
 // How often things happen in a simulation.
@@ -148,7 +152,7 @@ func simulate(t *testing.T, seed uint64, days int) (w *world, runs, slots int) {
 			case !sum.Next.IsZero():
 				next = soonest(next, sum.Next.Add(-w.skew))
 			}
-			next = soonest(next, w.provider.NextEnd())
+			next = soonest(next, w.nextEnd())
 		} else {
 			next = soonest(next, paused)
 		}
@@ -195,7 +199,7 @@ func soonest(a, b time.Time) time.Time {
 func (w *world) hit(jobs []*simJob) (paused time.Time) {
 	w.faults++
 	some := func(d time.Duration) time.Time { return w.real.Add(time.Duration(w.rng.ExpFloat64() * float64(d))) }
-	switch w.rng.IntN(12) {
+	switch w.rng.IntN(13) {
 	case 0, 1:
 		w.killIn = w.rng.IntN(100)
 	case 2:
@@ -217,9 +221,9 @@ func (w *world) hit(jobs []*simJob) (paused time.Time) {
 		w.glitch = 0
 	case 9: // a step, and the next one brings it back
 		if w.skew != 0 {
-			w.skew = 0
+			w.setClock(0)
 		} else {
-			w.skew = time.Duration(w.rng.IntN(1200)-600) * time.Second
+			w.setClock(time.Duration(w.rng.IntN(1200)-600) * time.Second)
 		}
 	case 10:
 		w.nestIn = w.rng.IntN(100)
@@ -231,13 +235,16 @@ func (w *world) hit(jobs []*simJob) (paused time.Time) {
 			j.job = edited.job
 			w.apply(j)
 		}
+	case 12:
+		w.partial = some(5 * time.Minute)
 	}
 	return time.Time{}
 }
 
 func (w *world) heal() {
-	w.storeDown, w.bucketDown, w.providerDown, w.full = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	w.glitch, w.skew, w.dead, w.killIn, w.nestIn = 0, 0, false, -1, -1
+	w.storeDown, w.bucketDown, w.providerDown, w.full, w.partial = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	w.glitch, w.dead, w.killIn, w.nestIn = 0, false, -1, -1
+	w.setClock(0)
 	w.real = w.real.Add(time.Hour) // past any slot that a wrong clock took for due
 }
 
@@ -402,7 +409,7 @@ func (w *world) check(jobs []*simJob, until time.Time) (runs int) {
 			w.t.Errorf("seed %d job %s: a record for %s shard %q, which was never due", w.seed, j.job.Name, at.slot, at.shard)
 		}
 	}
-	if left := w.provider.Alive(); len(left) > 0 {
+	if left := w.alive(); len(left) > 0 {
 		w.t.Errorf("seed %d: %d machines are left: %v", w.seed, len(left), left[0].Tags)
 	}
 	return runs
@@ -442,13 +449,17 @@ func (w *world) checkRun(r dayfly.Run) {
 	}
 	made := 0
 	for n := range len(r.Attempts) + 2 {
-		made += w.started[fmt.Sprintf("%s attempt %d", r.ID, n+1)]
+		made += w.started[attemptKey(r.ID, n+1)]
 	}
 	if made > len(r.Attempts) || never && made > 0 || r.Outcome == dayfly.Succeeded && made == 0 {
 		w.t.Errorf("seed %d: run %s %s with %d attempts had %d machines", w.seed, r.ID, r.Outcome, len(r.Attempts), made)
 	}
 	w.checkTimes(r)
 	for i, a := range r.Attempts {
+		key := attemptKey(r.ID, a.Number)
+		if strings.HasPrefix(a.Reason, "the machine vanished") && w.started[key] > 0 && !w.vanished[key] && !w.stepped[key] {
+			w.t.Errorf("seed %d: %s: %s, and it did not", w.seed, key, a.Reason)
+		}
 		if a.Number != i+1 || a.GoneAt.IsZero() {
 			w.t.Errorf("seed %d: run %s attempt %d: number %d, gone %s", w.seed, r.ID, i+1, a.Number, a.GoneAt)
 		}

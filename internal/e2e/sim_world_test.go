@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,26 +32,44 @@ type world struct {
 	t    *testing.T
 	seed uint64
 	rng  *rand.Rand
-	// people has dice of its own: what they do changes nothing about which faults there are.
-	people *rand.Rand
+	// people and places have dice of their own: they change nothing about which faults there are.
+	people, places *rand.Rand
 
 	real time.Time     // what the machines and the oracle live by
 	skew time.Duration // what the scheduler's clock is wrong by
 
 	store    *storefake.Store
 	bucket   *mem.Bucket
-	provider *fake.Provider
+	local    *fake.Provider
+	cloud    *fake.Provider        // it names machines itself, its lists lag, and it forgets
 	one, two *reconcile.Reconciler // two schedulers over the same records
 
 	storeDown, bucketDown, providerDown, full time.Time // until then
+	partial                                   time.Time // until then lists break off
 	glitch                                    float64
 	dead                                      bool // the scheduler was killed in the middle of its pass
 	killIn, nestIn                            int  // operations until it is killed, or until another pass cuts in
 	nested, cutIn                             bool // in the other pass; it happened during this one
 
-	started map[string]int // evidence: machines ever made, by run and attempt
-	faults  int
-	passes  int
+	// Evidence, by run and attempt.
+	started  map[string]int  // machines ever made
+	vanished map[string]bool // their machine ended without a word
+	stepped  map[string]bool // the clock was set while lists did not show their machine yet
+	late     int             // machines made that lists show late
+	faults   int
+	passes   int
+}
+
+// simLag is how late the cloud's lists may be.
+const simLag = time.Minute
+
+// lagOf is how late they show a machine: every other one at once.
+func lagOf(s machine.Spec) time.Duration {
+	n, err := strconv.ParseUint(s.Token[:8], 16, 32)
+	if err != nil || n%2 == 0 {
+		return 0
+	}
+	return time.Duration(n) * simLag >> 32
 }
 
 var (
@@ -61,14 +80,20 @@ var (
 
 func newWorld(t *testing.T, seed uint64, start time.Time) *world {
 	w := &world{
-		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), people: rand.New(rand.NewPCG(seed, 2)), real: start,
-		store: storefake.New(), started: map[string]int{}, killIn: -1, nestIn: -1,
+		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), people: rand.New(rand.NewPCG(seed, 2)),
+		places: rand.New(rand.NewPCG(seed, 3)), real: start,
+		store: storefake.New(), killIn: -1, nestIn: -1,
+		started: map[string]int{}, vanished: map[string]bool{}, stepped: map[string]bool{},
 	}
 	w.bucket = mem.New(func() time.Time { return w.real })
-	w.provider = fake.New(fake.Config{
+	c := fake.Config{
 		Now: func() time.Time { return w.real }, Live: w.live, OnEnd: w.finish,
-		Fault: func(op string, after bool) error { return w.strike(w.providerDown, op, after) },
-	})
+		Fault:   func(op string, after bool) error { return w.strike(w.providerDown, op, after) },
+		Partial: func() bool { return w.real.Before(w.partial) },
+	}
+	w.local = fake.New(c)
+	c.Name, c.Location, c.Lag, c.Keeps = "cloud", "cloud", lagOf, 5*time.Minute
+	w.cloud = fake.New(c)
 	w.store.Fail(
 		func(op string) error { return w.strike(w.storeDown, op, false) },
 		func(op string) error { return w.strike(w.storeDown, op, true) },
@@ -84,7 +109,8 @@ func newWorld(t *testing.T, seed uint64, start time.Time) *world {
 func (w *world) reconciler(edit ...func(*reconcile.Config)) *reconcile.Reconciler {
 	c := reconcile.Config{
 		Installation: simInstallation, Store: w.store, Bucket: w.bucket, Parallel: 1, Machines: 40,
-		Providers: map[string]machine.Provider{"local": w.provider},
+		Providers: map[string]machine.Provider{"local": w.local, "cloud": struct{ machine.Provider }{w.cloud}},
+		Settle:    map[string]time.Duration{"cloud": simLag},
 		Now:       func() time.Time { return w.real.Add(w.skew) },
 		Jitter:    func(d time.Duration) time.Duration { return d },
 		Secret:    func(string) (string, error) { return "", errors.New("no secrets here") },
@@ -132,7 +158,10 @@ func (w *world) strike(downUntil time.Time, op string, after bool) error {
 
 // live decides what a new machine will do, and is the evidence that it was made.
 func (w *world) live(s machine.Spec) fake.Life {
-	key := fmt.Sprintf("%s attempt %d", s.Task.Run, s.Task.Attempt)
+	key := attemptKey(s.Task.Run, s.Task.Attempt)
+	if s.Machine.On == "cloud" && lagOf(s) > 0 {
+		w.late++
+	}
 	if w.started[key]++; w.started[key] > 1 {
 		w.t.Errorf("seed %d: %s got %d machines", w.seed, key, w.started[key])
 	}
@@ -150,6 +179,7 @@ func (w *world) live(s machine.Spec) fake.Life {
 func (w *world) finish(s machine.Spec, at time.Time) {
 	fate := w.rng.IntN(20)
 	if fate == 0 {
+		w.vanished[attemptKey(s.Task.Run, s.Task.Attempt)] = true
 		return
 	}
 	code := 0
@@ -181,11 +211,37 @@ func (w *world) finish(s machine.Spec, at time.Time) {
 // calm does f without faults.
 func (w *world) calm(f func()) {
 	was := *w
-	w.storeDown, w.bucketDown, w.providerDown, w.full = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	w.storeDown, w.bucketDown, w.providerDown, w.full, w.partial = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	w.glitch, w.dead, w.killIn, w.nestIn = 0, false, -1, -1
 	f()
-	w.storeDown, w.bucketDown, w.providerDown, w.full = was.storeDown, was.bucketDown, was.providerDown, was.full
+	w.storeDown, w.bucketDown, w.providerDown, w.full, w.partial = was.storeDown, was.bucketDown, was.providerDown, was.full, was.partial
 	w.glitch, w.dead, w.killIn, w.nestIn = was.glitch, was.dead, was.killIn, was.nestIn
+}
+
+func attemptKey(run dayfly.RunID, attempt int) string {
+	return fmt.Sprintf("%s attempt %d", run, attempt)
+}
+
+// setClock makes the scheduler's clock wrong by so much. How long ago something was is then wrong too.
+func (w *world) setClock(skew time.Duration) {
+	w.skew = skew
+	for _, m := range w.cloud.Alive() {
+		if w.real.Before(m.LaunchedAt.Add(simLag)) {
+			w.stepped[attemptKey(m.Tags.Run, m.Tags.Attempt)] = true
+		}
+	}
+}
+
+// alive are all machines that there really are.
+func (w *world) alive() []dayfly.Machine { return append(w.local.Alive(), w.cloud.Alive()...) }
+
+// nextEnd is when the next of them ends by itself; zero when none will.
+func (w *world) nextEnd() time.Time {
+	local, cloud := w.local.NextEnd(), w.cloud.NextEnd()
+	if local.IsZero() {
+		return cloud
+	}
+	return soonest(local, cloud)
 }
 
 // pass makes one pass, and checks what must hold after any pass.
@@ -201,7 +257,7 @@ func (w *world) pass() (reconcile.Summary, error) {
 func (w *world) invariants(clean bool) {
 	seen := map[dayfly.RunID]bool{}
 	atOnce := map[string]int{}
-	for _, m := range w.provider.Alive() {
+	for _, m := range w.alive() {
 		if seen[m.Tags.Run] {
 			w.t.Errorf("seed %d at %s: run %s has two machines", w.seed, w.real, m.Tags.Run)
 		}
@@ -210,10 +266,14 @@ func (w *world) invariants(clean bool) {
 		if err == nil {
 			w.checkAtOnce(run, atOnce)
 		}
-		if err != nil || run.State == dayfly.Ended {
-			w.t.Errorf("seed %d at %s: machine of %s is alive, the run is %s (%v)", w.seed, w.real, m.Tags.Run, run.State, err)
+		if err != nil || run.State == dayfly.Ended || run.State == dayfly.Due || run.Attempt().Token != m.Tags.Token {
+			w.t.Errorf("seed %d at %s: machine of %s attempt %d is alive, the run is %s (%v)", w.seed, w.real, m.Tags.Run, m.Tags.Attempt, run.State, err)
 		}
-		if clean && w.skew >= 0 && m.Tags.Deadline.Add(2*time.Second).Before(w.real) {
+		grace := 2 * time.Second
+		if m.Provider == "cloud" {
+			grace += simLag // nobody knows of it yet
+		}
+		if clean && w.skew >= 0 && w.partial.Before(w.real) && m.Tags.Deadline.Add(grace).Before(w.real) {
 			w.t.Errorf("seed %d at %s: machine of %s is past its deadline %s; the run is %s", w.seed, w.real, m.Tags.Run, m.Tags.Deadline, run.State)
 		}
 	}
