@@ -75,7 +75,8 @@ func TestEveryTransitionOfEveryZone(t *testing.T) {
 	}
 }
 
-// sameSlots compares the slots in (from, to] forwards, backwards and counted with the walk, and gives their number.
+// sameSlots compares the slots in (from, to] with the walk: one after another, backwards, counted, and asked for at
+// instants in the middle. It gives their number.
 func sameSlots(t *testing.T, text string, loc *time.Location, from, to time.Time) int {
 	const key = "backup"
 	s, err := schedule.Parse(text, schedule.Options{Location: loc, Key: key})
@@ -89,6 +90,14 @@ func sameSlots(t *testing.T, text string, loc *time.Location, from, to time.Time
 	}
 	if n := s.Count(from, to); n != len(want) {
 		t.Errorf("%q in %s: Count(%s, %s) = %d, want %d", text, loc, from, to, n, len(want))
+	}
+	middle := from.Add(to.Sub(from) / 2) // asked in the second pass of an overlap, it goes on after the first
+	for at := middle.Add(-3 * time.Hour); at.Before(middle.Add(3 * time.Hour)); at = at.Add(11 * time.Minute) {
+		i, _ := slices.BinarySearchFunc(want, at.Add(1), time.Time.Compare)
+		if next, ok := s.Next(at); i < len(want) && (!ok || !next.Equal(want[i])) {
+			t.Errorf("%q in %s: Next(%s) = %s, want %s", text, loc, at.UTC(), next, want[i])
+			break
+		}
 	}
 	at := to
 	for _, slot := range slices.Backward(want) {
