@@ -64,6 +64,11 @@ func TestAFullDiskCostsTheResultsAndNotTheReport(t *testing.T) {
 				r := a.run()
 				wantOutcome(t, r, c.outcome, c.exit, c.reason)
 				wantNote(t, r, "the disk was full for ")
+				for _, note := range r.Notes {
+					if strings.ContainsAny(note, "\n;") || strings.Contains(note, "runs/") {
+						t.Errorf("a note says something twice, or in several lines: %q", note)
+					}
+				}
 				if took := r.SavedAt.Sub(r.FinishedAt); took > c.most {
 					t.Errorf("saving took %s", took)
 				}

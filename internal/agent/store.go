@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
@@ -53,19 +54,44 @@ func (s store) again(ctx context.Context, what string, size int64, try func(ctx 
 		if err == nil {
 			return nil
 		}
-		err = fmt.Errorf("%s: %w", what, err)
+		err = named(what, err)
 		if ctx.Err() != nil {
-			return errors.Join(context.Cause(ctx), err)
+			return &stopped{context.Cause(ctx), err}
 		}
 		if lasting(err) {
 			return err
 		}
 		s.log.Warn("bucket", "error", err, "again_in", wait)
 		if !sleep(ctx, wait) {
-			return errors.Join(context.Cause(ctx), err)
+			return &stopped{context.Cause(ctx), err}
 		}
 	}
 }
+
+// named is an error of what was tried; one that names the key itself needs it no second time.
+func named(what string, err error) error {
+	if verb, key, _ := strings.Cut(what, " "); strings.Contains(err.Error(), key) {
+		what = verb
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// stopped is the error of what was tried until something stopped it.
+type stopped struct {
+	why  error // it was stopped
+	last error // of the last try
+}
+
+// Error is one line, as it stands in notes and reasons.
+func (e *stopped) Error() string {
+	if noRoom(e.why) { // that is all there is to say
+		return e.why.Error()
+	}
+	return e.why.Error() + "; " + e.last.Error()
+}
+
+// Unwrap gives both.
+func (e *stopped) Unwrap() []error { return []error{e.why, e.last} }
 
 func lasting(err error) bool {
 	_, source := errors.AsType[*sourceError](err)

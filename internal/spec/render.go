@@ -92,6 +92,9 @@ func writeSource(w textWriter, e *Error, columns int) {
 	for i, line := range lines {
 		fmt.Fprintf(w, "  %*d | %s\n", digits, e.Line-len(lines)+1+i, window(line, cut, room))
 	}
+	if shown, hides := strings.CutSuffix(lines[len(lines)-1], "…"); hides && e.Column > utf8.RuneCountInString(shown)+2 {
+		return // somewhere in what is not shown
+	}
 	last := []rune(window(lines[len(lines)-1], cut, room))
 	at := min(max(e.Column-1-cut, 0), len(last))
 	if cut > 0 {

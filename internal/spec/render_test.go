@@ -128,3 +128,18 @@ func TestExcerptsFitATerminal(t *testing.T) {
 		}
 	}
 }
+
+// A program is not a job file with hundreds of errors.
+func TestWhatIsNoText(t *testing.T) {
+	t.Parallel()
+	program := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00\x03\x00>\n\xff\x01 a: b\n", 200)
+	for text, want := range map[string]string{
+		program:               "a.yaml: the file is not text\n",
+		"name: x\nrun: a\x00": "a.yaml:2:7: a NUL byte has no place in the file\n",
+	} {
+		_, err := spec.Load("a.yaml", []byte(text))
+		if err == nil || !strings.HasPrefix(err.Error()+"\n", want) || strings.Count(err.Error(), "a.yaml") != 1 {
+			t.Errorf("%.20q: %v, want %s", text, err, want)
+		}
+	}
+}

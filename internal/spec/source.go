@@ -52,6 +52,10 @@ func newSource(name string, data []byte, report func(e *Error)) (*source, bool) 
 		fault(RuleEncoding, span{1, 1, 1}, "the file is "+hint+", not UTF-8", "save it as UTF-8")
 		return s, false
 	}
+	if notText(data) {
+		fault(RuleEncoding, span{}, "the file is not text", "a job file is YAML, written in UTF-8")
+		return s, false
+	}
 	s.text = strings.TrimPrefix(string(data), "\uFEFF")
 	s.lines = strings.Split(s.text, "\n")
 	ok := true
@@ -85,6 +89,17 @@ func otherEncoding(data []byte) string {
 		return "UTF-16"
 	}
 	return ""
+}
+
+// notText tells whether so much of a file are bytes that no text has, that each of them is not worth an error.
+func notText(data []byte) bool {
+	n := 0
+	for _, b := range data {
+		if b < ' ' && b != '\t' && b != '\n' && b != '\r' && b != '\f' && b != 0x1b {
+			n++
+		}
+	}
+	return n > 3 && n > len(data)/50
 }
 
 // badCharacter finds the first character of a line that has no place in a file.
