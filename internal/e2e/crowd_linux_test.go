@@ -55,6 +55,7 @@ type crowd struct {
 	files []string
 	slots chan struct{} // taken by requests until their machine is seen
 
+	spares       bool                             // a kill of everything leaves the jobs alone
 	faults       bool                             // the bucket fails at times: commands may end with an error
 	heard        func(event, run, attempt string) // told what jobs say; may be nil
 	acknowledged func(run string)                 // told what clients were told; may be nil
@@ -81,6 +82,8 @@ type crowd struct {
 	refused  int // commands and daemons that could not do anything
 }
 
+const retries = "retry: {attempts: 3, on: [lost], backoff: 1s}\n"
+
 func newCrowd(t *testing.T, asks int, plan map[string]int) *crowd {
 	t.Helper()
 	c := &crowd{
@@ -102,13 +105,20 @@ func newCrowd(t *testing.T, asks int, plan map[string]int) *crowd {
 	if err := os.MkdirAll(filepath.Join(c.dir, "machines"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	job := filepath.Join(c.top(), "job")
-	if err := copyFile(job, "/proc/self/exe"); err != nil {
+	if err := copyFile(c.deed(), "/proc/self/exe"); err != nil {
 		t.Fatal(err)
 	}
-	does := fmt.Sprintf("overlap: allow\ntimeout: 5m\ngrace: 1s\nenv: {%s: %q, E2E_SEED: %q}\nrun: exec %s\n", witnessVariable, c.w.addr, c.seedText(), job)
-	c.files = []string{c.job("once", does), c.job("again", does+"retry: {attempts: 3, on: [lost], backoff: 1s}\n")}
+	does := c.does("exec "+c.deed(), "")
+	c.files = []string{c.job("once", does), c.job("again", does+retries)}
 	return c
+}
+
+// deed is the program of all jobs, a copy of this one.
+func (c *crowd) deed() string { return filepath.Join(c.top(), "job") }
+
+// does is what the jobs have in common, in a job file's words.
+func (c *crowd) does(run, env string) string {
+	return fmt.Sprintf("overlap: allow\ntimeout: 5m\ngrace: 1s\nenv: {%s: %q, E2E_SEED: %q%s}\nrun: %s\n", witnessVariable, c.w.addr, c.seedText(), env, run)
 }
 
 // top is the directory of everything that is this test's.

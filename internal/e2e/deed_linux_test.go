@@ -10,14 +10,21 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // witnessVariable makes this test binary a job: it names the witness to talk to.
 const witnessVariable = "E2E_WITNESS"
+
+// staysVariable has the job stay for ever once what started it is dead.
+const staysVariable = "E2E_STAYS"
 
 // deed is what one attempt of the job does. All of it follows from the seed, the run and the attempt, so
 // that a checker knows every byte without asking anybody.
@@ -72,6 +79,25 @@ func actAsJob() int {
 	}
 	run, attempt := os.Getenv("DAYFLY_RUN"), os.Getenv("DAYFLY_ATTEMPT")
 	fmt.Fprintf(line, "start %s %s\n", run, attempt)
+	if os.Getenv(staysVariable) != "" {
+		parent, orphaned := os.Getppid(), make(chan os.Signal, 1)
+		signal.Ignore(syscall.SIGPIPE)
+		signal.Notify(orphaned, syscall.SIGUSR1)
+		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGUSR1), 0, 0, 0); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		go func() {
+			<-orphaned
+			fmt.Fprintf(line, "stays %s %s\n", run, attempt)
+		}()
+		defer func() {
+			if os.Getppid() != parent {
+				<-time.After(time.Hour)
+			}
+		}()
+		<-time.After(300 * time.Millisecond) // to be met by somebody who kills
+	}
 	d := deedOf(os.Getenv("E2E_SEED"), run, attempt)
 	if err := d.do(os.Getenv("DAYFLY_RESULTS")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
