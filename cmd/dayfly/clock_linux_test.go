@@ -19,10 +19,13 @@ func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Lo
 
 func (c *clock) put(forward time.Duration) { c.ahead.Add(int64(forward)) }
 
-// withClock gives a data directory that cannot leave a machine behind, and its clock.
+// withClock gives a data directory that cannot leave a machine behind, and its clock. That begins ten minutes past a
+// full hour, so that none passes while a test is at work.
 func withClock(t *testing.T) (*call, *clock) {
 	t.Helper()
 	c, k := newCall(t), &clock{}
+	now := time.Now()
+	k.put(now.Truncate(time.Hour).Add(70 * time.Minute).Sub(now))
 	c.now = k.now
 	t.Cleanup(func() { endMachines(c.data) })
 	return c, k

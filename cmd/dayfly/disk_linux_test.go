@@ -58,13 +58,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	disk, _ := onSmallDisk(t, c)
 	c.want(0, "apply", jobFileOf(t, "nightly", "schedule: \"0 3 * * *\"\nrun: echo nightly\n"))
 	c.want(0, "run", jobFileOf(t, "hello", "run: echo hello; echo kept > $DAYFLY_RESULTS/a\n"))
-	remount := func(flags uintptr) {
-		t.Helper()
-		if err := unix.Mount("", disk, "", unix.MS_REMOUNT|flags, ""); err != nil {
-			t.Fatal(err)
-		}
-	}
-	remount(unix.MS_RDONLY)
+	disktest.Remount(t, disk, unix.MS_RDONLY)
 	for _, look := range []struct {
 		args []string
 		want string
@@ -84,7 +78,7 @@ func TestReadOnlyDisk(t *testing.T) {
 			t.Errorf("dayfly %s:\n%s", strings.Join(args, " "), stderr)
 		}
 	}
-	remount(0)
+	disktest.Remount(t, disk, 0)
 	c.want(0, "run", "hello")
 }
 

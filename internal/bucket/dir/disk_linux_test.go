@@ -53,9 +53,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	top := smallDisk(t)
 	b := mustOpen(t, top)
 	mustPut(t, b, "d/there", "whole")
-	if err := unix.Mount("none", top, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
+	disktest.Remount(t, top, unix.MS_RDONLY)
 	_, err := b.Put(t.Context(), "new", strings.NewReader("x"), bucket.Condition{})
 	if !errors.Is(err, syscall.EROFS) {
 		t.Errorf("put: %v", err)
@@ -71,9 +69,7 @@ func TestReadOnlyDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
-	if err := unix.Mount("none", top, "tmpfs", unix.MS_REMOUNT, ""); err != nil {
-		t.Fatal(err)
-	}
+	disktest.Remount(t, top, 0)
 	mustPut(t, b, "new", "x")
 }
 

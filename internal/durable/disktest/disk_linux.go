@@ -5,6 +5,7 @@ package disktest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"syscall"
@@ -28,6 +29,25 @@ func Mount(t testing.TB, dir, size string) {
 			t.Errorf("unmount a small disk: %v", err)
 		}
 	})
+}
+
+// patience is how long something else may be busy with a disk.
+const patience = time.Minute
+
+// Remount changes the flags of a disk, such as unix.MS_RDONLY. It waits for those who have a file there open for
+// writing: a child of another test, too, has all files of this process between fork and exec.
+func Remount(t testing.TB, dir string, flags uintptr) {
+	t.Helper()
+	for begin := time.Now(); ; {
+		err := unix.Mount("", dir, "", unix.MS_REMOUNT|flags, "")
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, unix.EBUSY) || time.Since(begin) > patience {
+			t.Fatalf("remount %s: %v", dir, err)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
 }
 
 // alone is the variable by which a test finds itself in a mount namespace of its own.

@@ -94,9 +94,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("none", top, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
+	disktest.Remount(t, top, unix.MS_RDONLY)
 	if s, err := sqlite.Open(t.Context(), path, options); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("open: %v, %v", s, err)
 	}
@@ -105,9 +103,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	} else if _, err := r.Run(t.Context(), runOf("pi", 0).ID); err != nil || r.Close() != nil {
 		t.Errorf("look at it: %v", err)
 	}
-	if err := unix.Mount("none", top, "tmpfs", unix.MS_REMOUNT, ""); err != nil {
-		t.Fatal(err)
-	}
+	disktest.Remount(t, top, 0)
 	if _, err := openAt(t, path).Run(t.Context(), runOf("pi", 0).ID); err != nil {
 		t.Errorf("when it can be written again: %v", err)
 	}
