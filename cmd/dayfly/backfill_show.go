@@ -149,14 +149,14 @@ func (a *app) showSlots(p filling) error {
 	return listing[slotRecord]{
 		columns: []column[slotRecord]{
 			{head: "SLOT", cell: func(r slotRecord) string { return instant(time.Time(r.Slot)) }},
-			{head: strings.ToUpper(p.job.Timezone), cell: func(r slotRecord) string { return r.local }},
-			{head: "RUNS", cell: func(r slotRecord) string {
+			{head: strings.ToUpper(p.job.Timezone), fit: spare, cell: func(r slotRecord) string { return r.local }},
+			{head: "RUNS", fit: prose, cell: func(r slotRecord) string {
 				if r.Runs {
 					return "yes"
 				}
 				return "no: " + string(r.Left)
 			}},
-			{head: "FOR", cell: func(r slotRecord) string { return cmp.Or(string(r.Run), string(r.Backfill)) }},
+			{head: "FOR", fit: middle, cell: func(r slotRecord) string { return cmp.Or(string(r.Run), string(r.Backfill)) }},
 		},
 		name: func(r slotRecord) string { return instant(time.Time(r.Slot)) },
 	}.show(a, p.flags.output, allOf(rows))
@@ -202,11 +202,11 @@ func newFill(f reconcile.Filling) fillRecord {
 func (a *app) fillList() listing[fillRecord] {
 	return listing[fillRecord]{
 		columns: []column[fillRecord]{
-			{head: "BACKFILL", cell: func(f fillRecord) string { return string(f.ID) }},
+			{head: "BACKFILL", fit: middle, cell: func(f fillRecord) string { return string(f.ID) }},
 			{head: "STATE", cell: func(f fillRecord) string { return f.State }},
 			{head: "BEGUN", cell: func(f fillRecord) string { return fmt.Sprintf("%s of %s", number(f.Done), plural(f.Slots, "slot")) }},
-			{head: "FIRST", cell: func(f fillRecord) string { return instant(time.Time(f.First)) }},
-			{head: "LAST", cell: func(f fillRecord) string { return instant(time.Time(f.Last)) }},
+			{head: "FIRST", fit: spare, cell: func(f fillRecord) string { return instant(time.Time(f.First)) }},
+			{head: "LAST", fit: spare, cell: func(f fillRecord) string { return instant(time.Time(f.Last)) }},
 			{head: "BY", wide: true, cell: func(f fillRecord) string { return f.By }},
 			{head: "AT ONCE", wide: true, cell: func(f fillRecord) string { return number(f.AtOnce) }},
 			{head: "REQUESTED", wide: true, cell: func(f fillRecord) string { return when(time.Time(f.Created), a.now()) }},

@@ -299,9 +299,9 @@ func (a *app) showImported(res crontab.Result, done []imported, f importFlags) e
 	default:
 		l := listing[imported]{columns: []column[imported]{
 			{head: "LINE", cell: func(d imported) string { return fmt.Sprint(d.Line) }},
-			{head: "JOB", cell: func(d imported) string { return string(d.Name) }},
-			{head: "SCHEDULE", cell: func(d imported) string { return cmp.Or(d.Schedule, "-") }},
-			{head: "FILE", cell: func(d imported) string { return d.File }},
+			{head: "JOB", fit: middle, cell: func(d imported) string { return string(d.Name) }},
+			{head: "SCHEDULE", fit: prose, cell: func(d imported) string { return cmp.Or(d.Schedule, "-") }},
+			{head: "FILE", fit: middle, cell: func(d imported) string { return d.File }},
 			{head: "CHANGE", cell: func(d imported) string { return d.Change }},
 		}, empty: "There is no entry that could be a job."}
 		if err := l.show(a, "table", allOf(done)); err != nil {
