@@ -72,7 +72,7 @@ func (w *world) makeJob(i int) *simJob {
 		j.Machine.On = "cloud"
 	}
 	if pick(4) == 0 {
-		j.Array = &dayfly.Array{Size: 1 + pick(12), AtOnce: pick(5)}
+		j.Array = &dayfly.Array{Size: 1 + pick(5), AtOnce: pick(4)}
 	}
 	if pick(4) == 0 {
 		j.Jitter = dayfly.Seconds([]time.Duration{time.Second, time.Minute, 5 * time.Minute, 3 * time.Hour}[pick(4)])
