@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/agent/redact"
 	"github.com/dayfly-io/dayfly/internal/archive"
 )
 
@@ -34,9 +35,10 @@ const (
 // on it: whatever changes meanwhile, no file outside the directory is opened, and what was stored is
 // what the report says.
 type saver struct {
-	store  store
-	prefix string
-	limits dayfly.ResultLimits
+	store   store
+	prefix  string
+	limits  dayfly.ResultLimits
+	secrets *redact.Set // not even a name gives one away
 
 	plan    []planned
 	entries int
@@ -47,7 +49,8 @@ type saver struct {
 // planned is a file that will be stored.
 type planned struct {
 	name string
-	size int64 // no more of it is read
+	as   string // what it is called where it is stored
+	size int64  // no more of it is read
 }
 
 // leftOut is a file that is not, or not wholly, as it was.
@@ -63,6 +66,7 @@ func (s *saver) save(ctx context.Context, dir string) (results []dayfly.Result, 
 	defer root.Close()
 	if err = s.walk(ctx, root, "."); err == nil {
 		s.cutToLimits()
+		s.nameAll()
 		results, err = s.storeAll(ctx, root)
 	}
 	return results, s.notes(), err
@@ -97,7 +101,8 @@ func openDir(dir string) (*os.Root, error) {
 func (s *saver) leave(name, format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.left = append(s.left, leftOut{name, fmt.Sprintf(format, args...)})
+	// Quoted, a secret with quotes in it would not be found any more.
+	s.left = append(s.left, leftOut{s.secrets.String(name), fmt.Sprintf(format, args...)})
 }
 
 // walk plans what is in one directory and below it. It goes down by handles, so that a deep path is not
@@ -161,7 +166,7 @@ func (s *saver) look(here *os.Root, base, name string) (dir bool) {
 	case err != nil:
 		s.leave(name, "%v", bare(err))
 	case info.Mode().IsRegular():
-		s.plan = append(s.plan, planned{name, info.Size()})
+		s.plan = append(s.plan, planned{name: name, size: info.Size()})
 	case info.IsDir() && strings.Count(name, "/") >= maxDepth:
 		s.leave(name, "more than %d directories deep", maxDepth)
 	case info.IsDir():
@@ -241,20 +246,20 @@ func (s *saver) storeOne(ctx context.Context, root *os.Root, p planned) (*dayfly
 		}
 		return io.LimitReader(f, p.size), nil
 	}
-	obj, err := s.store.add(ctx, resultKey(s.prefix, p.name), p.size, open)
+	obj, err := s.store.add(ctx, resultKey(s.prefix, p.as), p.size, open)
 	if _, source := errors.AsType[*sourceError](err); source && ctx.Err() == nil {
 		s.leave(p.name, "%v", bare(err))
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", p.name, err)
+		return nil, fmt.Errorf("%q: %w", p.as, err)
 	}
 	if after, err := f.Stat(); err != nil || after.Size() != obj.Size || info.Size() != p.size {
-		s.leave(p.name, "it changed while it was saved: %d bytes of it were", obj.Size)
+		s.leave(p.as, "it changed while it was saved: %d bytes of it were", obj.Size)
 	}
-	r := &dayfly.Result{Object: obj, Name: p.name, Mode: uint32(info.Mode().Perm())}
-	if !utf8.ValidString(p.name) {
-		r.Name, r.Raw = strings.ToValidUTF8(p.name, "\uFFFD"), []byte(p.name)
+	r := &dayfly.Result{Object: obj, Name: p.as, Mode: uint32(info.Mode().Perm())}
+	if !utf8.ValidString(p.as) {
+		r.Name, r.Raw = strings.ToValidUTF8(p.as, "\uFFFD"), []byte(p.as)
 	}
 	return r, nil
 }
@@ -267,7 +272,7 @@ func (s *saver) notes() (out []string) {
 			return append(out, fmt.Sprintf("results: and %d more like these", len(s.left)-maxNotes))
 		}
 		verb := "left out"
-		if strings.HasPrefix(l.why, "it changed") {
+		if strings.HasPrefix(l.why, "it changed") || l.why == underAnotherName {
 			verb = "take care"
 		}
 		out = append(out, fmt.Sprintf("results: %s: %q: %s", verb, l.name, l.why))

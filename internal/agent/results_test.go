@@ -377,3 +377,34 @@ func (l liar) Put(ctx context.Context, key string, r io.Reader, c bucket.Conditi
 	}
 	return l.Bucket.Put(ctx, key, bytes.NewReader(b), c)
 }
+
+// A secret in the name of a result is in neither the report nor the bucket, and the file is there.
+func TestSecretsInNamesOfResults(t *testing.T) {
+	t.Parallel()
+	const pw, long = `tr0ub4dor "&3"`, "abcdefghijklmnopqrstuvwxyz"
+	a := leaving(t, func(dir string) {
+		for i, name := range []string{
+			pw, "a/" + pw + ".csv", "a/b", "[secret PW]/c", long + "/d", // a file and a directory that would become one name
+			"dHIwdWI0ZG9yICImMyI=", long + long, "plain", "\xff" + pw, strings.Repeat("n", 240) + "/" + long,
+			strings.Repeat("n", 240) + long[:4], strings.Repeat("m", 220) + long,
+		} {
+			must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+			must(t, os.WriteFile(filepath.Join(dir, name), []byte(fmt.Sprint(i)), 0o644))
+		}
+	})
+	a.cfg.Secrets = map[string]string{"PW": pw, "LONG": long, strings.Repeat("X", 40): "mmmmmmmmmm" + long}
+	r := a.run()
+	wantOutcome(t, r, dayfly.Succeeded, 0, "")
+	n := strings.Repeat("n", 240)
+	sameFiles(t, a.results(r), map[string]string{
+		"[secret PW]~2": "0", "a/[secret PW].csv": "1", "a/b": "2", "[secret PW]/c": "3", "[secret LONG]/d": "4", "[secret PW]~1": "5",
+		"[secret LONG][secret LONG]": "6", "plain": "7", "\xff[secret PW]": "8", "[secret]~2": "9", n + "abcd": "10", "[secret]~1": "11",
+	})
+	report := string(a.get(prefix + dayfly.KeyReport))
+	for _, s := range []string{"tr0ub", "dHIwd", long} {
+		if strings.Contains(report, s) {
+			t.Errorf("%q is in the report: %s", s, report)
+		}
+	}
+	wantNote(t, r, `results: take care: "a/[secret PW].csv": stored under this name`)
+}

@@ -100,7 +100,7 @@ func (a *agent) saveResults(ctx context.Context) {
 		now: a.Now, most: min(fullTime, left/2), giveUp: giveUp,
 		lack: sync.OnceFunc(func() { a.makeRoom(workDir) }),
 	}
-	s := &saver{store: to, prefix: a.Task.Prefix, limits: a.Task.Results}
+	s := &saver{store: to, prefix: a.Task.Prefix, limits: a.Task.Results, secrets: a.secrets}
 	results, notes, err := s.save(ctx, a.results)
 	r := &a.report
 	r.Results = results
