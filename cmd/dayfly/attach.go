@@ -238,14 +238,8 @@ func (a *app) detached(ctx context.Context, h *home, w *watch, f attachFlags, ot
 // sum says how an ended run went.
 func (a *app) sum(ctx context.Context, h *home, run dayfly.Run) {
 	head := fmt.Sprintf("%s in %s", a.outcome(run.Outcome), took(over(run).Sub(began(run))))
+	a.say("%s%s", head, howItEnded(run))
 	at := run.Attempt()
-	if at != nil && at.ExitCode != nil {
-		head += fmt.Sprintf(", exit code %d", *at.ExitCode)
-	}
-	if run.Reason != "" {
-		head += ": " + term.Text(run.Reason)
-	}
-	a.say("%s", head)
 	if at == nil {
 		return
 	}
@@ -274,6 +268,19 @@ func phasesText(run dayfly.Run, at dayfly.Attempt) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// howItEnded is what follows the outcome: the exit code, once, and the reason.
+func howItEnded(run dayfly.Run) (text string) {
+	if at := run.Attempt(); at != nil && at.ExitCode != nil {
+		if code := fmt.Sprintf("exit code %d", *at.ExitCode); !strings.Contains(run.Reason, code) {
+			text = ", " + code
+		}
+	}
+	if run.Reason != "" {
+		text += ": " + term.Text(run.Reason)
+	}
+	return text
 }
 
 func (a *app) sumReport(run dayfly.Run, rep dayfly.Report) {

@@ -78,13 +78,10 @@ func (t *tally) said(r dayfly.Run) string {
 	if lastLaunched(r) > 0 {
 		text += " in " + took(over(r).Sub(began(r)))
 	}
-	if at := r.Attempt(); at != nil && at.ExitCode != nil && *at.ExitCode != 0 {
-		text += fmt.Sprintf(", exit code %d", *at.ExitCode)
+	if r.Outcome == dayfly.Succeeded {
+		return text
 	}
-	if r.Outcome != dayfly.Succeeded && r.Reason != "" {
-		text += ": " + r.Reason
-	}
-	return text
+	return text + howItEnded(r)
 }
 
 func (t *tally) line(text string) {
