@@ -160,7 +160,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.importCommand(), a.nextCommand(), a.planCommand(), a.applyCommand(), a.pauseCommand(), a.resumeCommand(), a.rmCommand(), a.backfillCommand(), a.runCommand(), a.psCommand(), a.watchCommand(),
 		a.logsCommand(), a.resultsCommand(), a.cancelCommand(), a.retryCommand(), a.historyCommand(),
-		a.machinesCommand(), a.sweepCommand(), a.doctorCommand(), a.serveCommand(), a.agentCommand(), a.versionCommand(),
+		a.machinesCommand(), a.sweepCommand(), a.doctorCommand(), a.uninstallCommand(), a.serveCommand(), a.agentCommand(), a.versionCommand(),
 		a.explainCommand(), a.schemaCommand(), a.completionCommand(), a.manCommand(), exitCodesTopic(),
 	)
 	a.helps(root)

@@ -33,7 +33,12 @@ func (h *home) gone() error {
 		return nil // no news about the directory
 	}
 	is, err := os.Stat(h.dir)
-	if err == nil && os.SameFile(was, is) || err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+	there := err == nil && os.SameFile(was, is)
+	if there && h.store != nil { // it may be kept for what else lies in it
+		_, err := os.Lstat(h.path(recordsFile))
+		there = !errors.Is(err, fs.ErrNotExist)
+	}
+	if there || err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 		return nil
 	}
 	return &dayfly.Error{
