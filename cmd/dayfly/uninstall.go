@@ -62,7 +62,6 @@ type uninstalling struct {
 	left     []string // what else stays, in words
 	daemon   int      // the process that serves it; 0: none
 	machines int      // that are there now
-	lines    []string // of the preview, after the parts
 }
 
 func (a *app) uninstall(cmd *cobra.Command, f uninstallFlags) error {
@@ -287,9 +286,7 @@ func (a *app) leaves(ctx context.Context, r *uninstalling) {
 	for _, path := range r.foreign {
 		r.left = append(r.left, path+", which is not dayfly's")
 	}
-	for _, s := range startersOf(os.DirFS("/"), a.getenv("HOME")) {
-		r.left = append(r.left, s)
-	}
+	r.left = append(r.left, startersOf(os.DirFS("/"), a.getenv("HOME"))...)
 }
 
 // startersOf finds what would start dayfly again: units of systemd and crontabs. They are named, with how they go.
