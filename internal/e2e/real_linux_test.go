@@ -45,6 +45,9 @@ func TestMain(m *testing.M) {
 		os.Exit(actAsJob())
 	}
 	code := m.Run()
+	if os.Getenv(monthVariable) != "" {
+		os.Exit(code) // it has built nothing
+	}
 	if bin, err := built(); err == nil {
 		os.RemoveAll(filepath.Dir(bin))
 	}

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -46,8 +47,8 @@ type Provider struct {
 	c Config
 
 	mu       sync.Mutex
-	machines map[string]*made // by native id, which is the token of those that Launch made
-	used     map[string]bool  // tokens of forgotten machines
+	machines map[string]*made     // by native id, which is the token of those that Launch made
+	used     map[string]time.Time // tokens of forgotten machines, and their deadlines: from then on nobody launches under them
 	launched int
 }
 
@@ -63,7 +64,7 @@ type made struct {
 // New makes a provider without machines.
 func New(c Config) *Provider {
 	c.Name, c.Location = cmp.Or(c.Name, "fake"), cmp.Or(c.Location, "here")
-	return &Provider{c: c, machines: map[string]*made{}, used: map[string]bool{}}
+	return &Provider{c: c, machines: map[string]*made{}, used: map[string]time.Time{}}
 }
 
 func (p *Provider) fault(op string, after bool) error {
@@ -88,7 +89,7 @@ func (p *Provider) Launch(ctx context.Context, s machine.Spec) (dayfly.Machine, 
 	}
 	p.mu.Lock()
 	d, ok := p.machines[s.Token]
-	if p.used[s.Token] {
+	if _, used := p.used[s.Token]; used {
 		d, ok = &made{closed: true}, true
 	}
 	if !ok {
@@ -189,7 +190,7 @@ func (d *made) end(at time.Time) {
 	}
 }
 
-// Forget drops a machine that is terminated. That its token is used up stays known.
+// Forget drops a machine that is terminated. That its token is used up stays known, up to its deadline.
 func (p *Provider) Forget(ctx context.Context, id dayfly.MachineID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -199,7 +200,7 @@ func (p *Provider) Forget(ctx context.Context, id dayfly.MachineID) error {
 			return fmt.Errorf("forget machine %s: it is %s", id, d.m.State)
 		}
 		delete(p.machines, native)
-		p.used[native] = true
+		p.used[native] = d.m.Tags.Deadline
 	}
 	return ctx.Err()
 }
@@ -228,9 +229,10 @@ func (p *Provider) Settle() {
 	for token, d := range p.machines {
 		if p.c.Keeps > 0 && !d.endAt.IsZero() && !now.Before(d.endAt.Add(p.c.Keeps)) {
 			delete(p.machines, token)
-			p.used[token] = true
+			p.used[token] = d.m.Tags.Deadline
 		}
 	}
+	maps.DeleteFunc(p.used, func(_ string, deadline time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) })
 	p.mu.Unlock()
 }
 
