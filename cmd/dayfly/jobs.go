@@ -187,8 +187,13 @@ func readWhole(path string) jobFile {
 // readable opens a file, or all files of a directory, as packing will.
 func readable(fsys fs.FS, at string) error {
 	return fs.WalkDir(fsys, at, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
+		switch {
+		case err != nil || !fs.ValidPath(name) && !e.IsDir():
+			return err // a name that is no UTF-8 can be packed, and no fs.FS opens it
+		case !fs.ValidPath(name):
+			return fs.SkipDir
+		case !e.Type().IsRegular():
+			return nil
 		}
 		f, err := fsys.Open(name)
 		if err != nil {

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
@@ -27,11 +28,37 @@ type order struct {
 	Work       string        `json:"work,omitempty"`
 	Results    string        `json:"results,omitempty"`
 	Script     string        `json:"script,omitempty"`
-	Env        []string      `json:"env,omitempty"`
+	Env        variables     `json:"env,omitempty"`
 	Pids       int           `json:"pids,omitempty"` // by RLIMIT_NPROC; 0: a cgroup limits them, or nobody
 	Grace      time.Duration `json:"grace,omitempty"`
 	Deadline   time.Time     `json:"deadline,omitzero"`
 	OwnNetwork bool          `json:"own_network,omitempty"`
+}
+
+// variables are NAME=value. Values may be any bytes, such as those of a secret in a file, and JSON's
+// text may not: it would put another character in place of what is no UTF-8.
+type variables []string
+
+// MarshalJSON writes each as base64.
+func (v variables) MarshalJSON() ([]byte, error) {
+	all := make([][]byte, len(v))
+	for i, s := range v {
+		all[i] = []byte(s)
+	}
+	return json.Marshal(all)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (v *variables) UnmarshalJSON(b []byte) error {
+	var all [][]byte
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	*v = make(variables, len(all))
+	for i, s := range all {
+		(*v)[i] = string(s)
+	}
+	return nil
 }
 
 // request is what the supervisor says after the order.

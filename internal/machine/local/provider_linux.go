@@ -222,8 +222,12 @@ func secretsFile(secrets map[string]string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	bytes := make(map[string][]byte, len(secrets)) // a value need not be UTF-8, as text in JSON is
+	for name, value := range secrets {
+		bytes[name] = []byte(value)
+	}
 	f := os.NewFile(uintptr(fd), "secrets")
-	if err := json.NewEncoder(f).Encode(secrets); err != nil {
+	if err := json.NewEncoder(f).Encode(bytes); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {

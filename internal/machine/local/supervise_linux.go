@@ -94,8 +94,13 @@ func newSupervisor(cfg SuperviseConfig) (*supervisor, error) {
 	}
 	in := os.NewFile(secretsFD, "secrets")
 	defer in.Close()
-	if err := json.NewDecoder(bufio.NewReader(in)).Decode(&s.secrets); err != nil {
+	var secrets map[string][]byte
+	if err := json.NewDecoder(bufio.NewReader(in)).Decode(&secrets); err != nil {
 		return nil, fmt.Errorf("read the secrets from the launcher (only a launch starts a supervisor): %w", err)
+	}
+	s.secrets = make(map[string]string, len(secrets))
+	for name, value := range secrets {
+		s.secrets[name] = string(value)
 	}
 	if err := s.dir.read(fileLaunch, &s.launch); err != nil {
 		return nil, fmt.Errorf("read the launch: %w", err)
