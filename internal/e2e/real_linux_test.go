@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	madeFor.Store(&dir)
 	bin := filepath.Join(dir, "dayfly")
 	out, err := exec.Command("../../scripts/build", bin).CombinedOutput()
 	if err != nil {
@@ -39,17 +41,17 @@ var built = sync.OnceValues(func() (string, error) {
 	return bin, nil
 })
 
+// madeFor is the directory of the binary; nil as long as no test wanted it.
+var madeFor atomic.Pointer[string]
+
 func TestMain(m *testing.M) {
 	ptrace.Child()
 	if os.Getenv(witnessVariable) != "" {
 		os.Exit(actAsJob())
 	}
 	code := m.Run()
-	if os.Getenv(monthVariable) != "" {
-		os.Exit(code) // it has built nothing
-	}
-	if bin, err := built(); err == nil {
-		os.RemoveAll(filepath.Dir(bin))
+	if dir := madeFor.Load(); dir != nil {
+		os.RemoveAll(*dir)
 	}
 	os.Exit(code)
 }
