@@ -101,7 +101,6 @@ type declared struct {
 	env     map[string]string // also what params and secrets become
 	params  map[string]string // given to the run
 	secrets map[string]string // values by reference
-	names   []string          // files, each with its own name as content
 	values  int
 }
 

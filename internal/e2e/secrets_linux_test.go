@@ -38,19 +38,19 @@ const loud = `run: |
   #!/bin/bash
   code() { base64 "$@"; od -An -v -tx1 | tr -d ' \n'; }
   for v in "$TOKEN" "$PHRASE" "$PEM" "$LONG"; do
-    printf '%%s\n' "$v"
-    printf '%%s' "$v" | base64
-    printf '%%s' "$v" | base64 -w0; echo
-    printf '%%s\n' "$v" | base64 >&2
-    printf '%%s' "$v" | od -An -v -tx1 | tr -d ' \n'; echo
-    printf '%%s' "${v:0:7}"; printf '%%s' "${v:7:3}" >&2; printf '%%s\n' "${v:10}"
+    printf '%s\n' "$v"
+    printf '%s' "$v" | base64
+    printf '%s' "$v" | base64 -w0; echo
+    printf '%s\n' "$v" | base64 >&2
+    printf '%s' "$v" | od -An -v -tx1 | tr -d ' \n'; echo
+    printf '%s' "${v:0:7}"; printf '%s' "${v:7:3}" >&2; printf '%s\n' "${v:10}"
   done
-  head -c 262140 /dev/zero | tr '\0' x; printf '%%s\n' "$TOKEN"
+  head -c 262140 /dev/zero | tr '\0' x; printf '%s\n' "$TOKEN"
   cd "$DAYFLY_RESULTS"
-  printf '%%s' "$LONG" | gzip > packed.gz
-  printf '%%s' "$TOKEN" > "$TOKEN"
-  mkdir "dir-$TOKEN"; date > "dir-$TOKEN/a"; date > "$(printf '%%s' "$TOKEN" | base64)"
-  date > "$PHRASE"; printf '%%s' "$PEM" > "$PEM"
+  printf '%s' "$LONG" | gzip > packed.gz
+  printf '%s' "$TOKEN" > "$TOKEN"
+  mkdir "dir-$TOKEN"; date > "dir-$TOKEN/a"; date > "$(printf '%s' "$TOKEN" | base64)"
+  date > "$PHRASE"; printf '%s' "$PEM" > "$PEM"
   mkfifo "fifo-$TOKEN"; ln -s "$TOKEN" "link-$TOKEN"
   set -x
   : "$TOKEN" "$PHRASE"
@@ -73,7 +73,7 @@ func TestSecretsReal(t *testing.T) {
 	k := newConfidant(t)
 	top := filepath.Dir(k.dir)
 	refs := fmt.Sprintf(secretsOf, "file:"+k.file(t, "PEM"), "file:"+k.file(t, "LONG"))
-	loudFile := k.job("loud", refs+fmt.Sprintf(loud))
+	loudFile := k.job("loud", refs+loud)
 	holdFile := k.job("hold", refs+fmt.Sprintf(patient, k.w.say()))
 	stop := k.watch()
 
