@@ -108,11 +108,11 @@ func (a *app) makeRoom(ctx context.Context, h *home, job dayfly.JobName) (others
 func (a *app) stay(ctx context.Context, h *home, w *watch, f attachFlags) error {
 	run, err := w.until(ctx, ended)
 	if ctx.Err() != nil && f.cancel {
-		w.view.clear()
+		w.view.settle()
 		a.say("Cancelling %s; Ctrl-C again detaches.", w.id)
 		ctx, run, err = a.cancelAndWait(ctx, h, w)
 	}
-	w.view.clear()
+	w.view.settle()
 	switch {
 	case ctx.Err() != nil:
 		return a.interrupted(context.WithoutCancel(ctx), h, w.id)
@@ -212,7 +212,7 @@ func (a *app) detached(ctx context.Context, h *home, w *watch, f attachFlags, ot
 	case others:
 		run, err = w.untilJudged(ctx, run)
 	}
-	w.view.clear()
+	w.view.settle()
 	if ctx.Err() != nil {
 		return a.interrupted(context.WithoutCancel(ctx), h, w.id)
 	}

@@ -28,7 +28,7 @@ type checklist struct {
 }
 
 // marks are the symbols; none carries a meaning that the words do not.
-type marks struct{ done, doing, arrow string }
+type marks struct{ done, doing, arrow, margin string }
 
 // begins shows what has changed up to the job's beginning, if that is of the attempt at hand.
 func (c *checklist) begins(r dayfly.Run, m *dayfly.Machine) {
@@ -157,12 +157,17 @@ func (c *checklist) status(r dayfly.Run) {
 	c.live = true
 }
 
-// line writes a line that stays.
-func (c *checklist) line(format string, args ...any) {
+// settle leaves the terminal at the beginning of a line, for a message.
+func (c *checklist) settle() {
 	if c.flush != nil {
 		_ = c.flush() // an error of the log's own comes with its next write
 	}
 	c.clear()
+}
+
+// line writes a line that stays.
+func (c *checklist) line(format string, args ...any) {
+	c.settle()
 	if c.tty && c.midLine.open() {
 		fmt.Fprintln(c.w)
 		c.midLine.ended()

@@ -58,7 +58,10 @@ func (a *app) showLogs(ctx context.Context, name, shard string, follow, raw bool
 	}
 	out, flush := a.logOutput(&pipe{a.out}, raw)
 	if follow && run.State != dayfly.Ended {
-		l := &logs{bucket: b, out: out, next: func(n int) { a.say("Attempt %d:", n) }}
+		l := &logs{bucket: b, out: out, next: func(n int) {
+			_ = flush() // an error of the log's own comes with its next write
+			a.say("Attempt %d:", n)
+		}}
 		return errors.Join(a.followLogs(ctx, h, l, run), flush())
 	}
 	if attempt > len(run.Attempts) {

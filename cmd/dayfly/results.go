@@ -76,7 +76,7 @@ func (a *app) results(ctx context.Context, name, shard, to string, force bool, o
 	if err != nil {
 		return err
 	}
-	a.say("%s copied to %s, %s there already", plural(n, "file"), to, plural(len(results)-n, "file"))
+	a.say("%s copied to %s, %s there already", plural(n, "file"), clean(to), plural(len(results)-n, "file"))
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"strings"
 
@@ -16,12 +17,18 @@ func clean(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// logOutput is where a log goes: a terminal gets it without what could drive it, unless it is asked for
-// raw; everything else gets its bytes. What is given back with it is called when the log has ended.
+// logOutput is where a log goes: a terminal gets it without what could drive it, and with a mark before
+// each line where messages stand beside it, unless it is asked for raw; everything else gets its bytes.
+// What is given back with it is called when the log has ended.
 func (a *app) logOutput(out io.Writer, raw bool) (io.Writer, func() error) {
 	if !a.outTTY || raw {
 		return out, func() error { return nil }
 	}
-	t := term.NewWriter(out, term.Options{Colour: a.colour})
-	return t, t.Flush
+	if !a.errTTY {
+		t := term.NewWriter(out, term.Options{Colour: a.colour})
+		return t, t.Flush
+	}
+	m := &margin{w: out, mark: a.marks().margin, width: func() int { return widthOf(a.out) }}
+	t := term.NewWriter(m, term.Options{Colour: a.colour})
+	return t, func() error { return errors.Join(t.Flush(), m.finish()) }
 }

@@ -124,7 +124,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	}
 	defer closeAll()
 	d.Start(ctx)
-	a.say("Serving %s, process %d.", h.dir, os.Getpid())
+	a.say("Serving %s, process %d.", clean(h.dir), os.Getpid())
 	sd := daemon.NewSystemd(a.getenv)
 	a.tell(sd, "READY=1", "STATUS=Serving "+h.dir)
 	go sd.KeepAlive(ctx, d.Turning)

@@ -12,12 +12,12 @@ func (a *app) marks() marks {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := strings.ToUpper(a.getenv(name)); v != "" {
 			if strings.Contains(v, "UTF-8") || strings.Contains(v, "UTF8") {
-				return marks{done: "✓", doing: "…", arrow: "→"}
+				return marks{done: "✓", doing: "…", arrow: "→", margin: "│ "}
 			}
 			break
 		}
 	}
-	return marks{done: "*", doing: "-", arrow: "->"}
+	return marks{done: "*", doing: "-", arrow: "->", margin: "| "}
 }
 
 // outcome is the word of an outcome, in colour on a terminal.

@@ -193,7 +193,7 @@ func (w *watch) sayOnce(err error) {
 	if text := err.Error(); text != w.said {
 		w.said = text
 		if w.view != nil {
-			w.view.clear()
+			w.view.settle()
 		}
 		w.a.bearable("", err)
 	}
