@@ -13,7 +13,7 @@ export CGO_ENABLED ?= 0
 # Not FUZZ and RACED: make would export them empty where nobody has set them.
 export GO FUZZTIME STAMP
 
-.PHONY: help build demo man docs test check mutants kill9 powercut faults bench fuzz vuln clean
+.PHONY: help build demo man docs test check mutants kill9 powercut faults soak bench fuzz vuln clean
 
 help: ## say what there is to make
 	@echo 'make TARGET'
@@ -53,6 +53,9 @@ faults: ## a disk that fails at every system call of one run; ONLY=regexp picks 
 
 powercut: ## power cuts at every moment of a day; CUTS=number draws so many
 	@$(GO) test ./internal/e2e -run '^TestPowerCutReal$$' -count=1 -v -timeout 2h -e2e.cuts=$(or $(CUTS),0)
+
+soak: ## a daemon under load for SOAK=10m: what it holds must not grow
+	@$(GO) test ./internal/e2e -run '^TestSoakReal$$' -count=1 -v -timeout 0 -e2e.soak=$(or $(SOAK),10m)
 
 bench: build ## measure speed, beside gates and floors; BENCH='-n 100 launch'
 	$(GO) -C bench run . $(BENCH)
