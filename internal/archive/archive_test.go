@@ -236,6 +236,27 @@ func TestPackReportsEveryPathAtOnce(t *testing.T) {
 	}
 }
 
+// An error in writing is about where the archive goes, not about what goes into it.
+func TestPackNamesWhereItCannotWrite(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("3.14"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "archive")
+	if err := os.WriteFile(to, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := os.Open(to) // for reading
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := archive.Pack(w, dir, []string{"a"}, archive.Limits{}); err == nil || !strings.Contains(err.Error(), to) {
+		t.Errorf("it does not say where: %v", err)
+	}
+}
+
 func TestPackLimits(t *testing.T) {
 	t.Parallel()
 	dir := tree(t, map[string]string{"a/1": "xxxxx", "a/2": "xxxxx"})

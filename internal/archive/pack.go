@@ -59,7 +59,7 @@ func newPacker(root *os.Root, l Limits) *packer {
 
 // problem is what is wrong with a path.
 func problem(name string, err error) error {
-	if e, ok := err.(*fs.PathError); ok { // not one within: that is part of the reason
+	if e, ok := err.(*fs.PathError); ok && e.Path == name { // of another path, such as the archive's, all is part of the reason
 		err = e.Err
 	}
 	return &fs.PathError{Op: "pack", Path: name, Err: err}
