@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -39,7 +40,8 @@ type screen struct {
 	resize chan os.Signal
 	stop   chan os.Signal
 	closed chan struct{}
-	later  *later // what is said meanwhile
+	heard  chan struct{} // closed when nobody listens any more
+	later  *later        // what is said meanwhile
 }
 
 // later keeps what is written to it, as far as anybody would want to read that much.
@@ -64,7 +66,7 @@ func (l *later) Write(p []byte) (int, error) {
 func (a *app) openScreen() (*screen, error) {
 	s := &screen{
 		a: a, file: a.out.(*os.File), quit: make(chan struct{}, 1), redraw: make(chan struct{}, 1),
-		resize: make(chan os.Signal, 1), stop: make(chan os.Signal, 1), closed: make(chan struct{}),
+		resize: make(chan os.Signal, 1), stop: make(chan os.Signal, 1), closed: make(chan struct{}), heard: make(chan struct{}),
 	}
 	if keys, ok := a.in.(*os.File); ok && term.IsTerminal(int(keys.Fd())) {
 		s.keys = keys
@@ -108,6 +110,7 @@ func (s *screen) close() {
 	signal.Stop(s.resize)
 	signal.Stop(s.stop)
 	close(s.closed)
+	<-s.heard // who comes back from a pause takes the terminal once more
 	s.leave()
 	s.a.err = s.err
 	_, _ = s.a.err.Write(s.later.text)
@@ -115,6 +118,7 @@ func (s *screen) close() {
 
 // listen passes on what the terminal and its user want.
 func (s *screen) listen() {
+	defer close(s.heard)
 	for {
 		select {
 		case <-s.closed:
@@ -122,9 +126,7 @@ func (s *screen) listen() {
 		case <-s.resize:
 		case <-s.stop: // Ctrl-Z: the terminal is the shell's until this goes on
 			s.leave()
-			signal.Reset(syscall.SIGTSTP)
-			_ = syscall.Kill(os.Getpid(), syscall.SIGTSTP)
-			signal.Notify(s.stop, syscall.SIGTSTP)
+			s.pause()
 			_ = s.enter()
 		}
 		select {
@@ -132,6 +134,21 @@ func (s *screen) listen() {
 		default:
 		}
 	}
+}
+
+// pause stops this process until it is told to go on. Another thread than this one may be the one that is stopped
+// first, so it waits to be told; but not for long, since a process that no shell looks after is not stopped at all.
+func (s *screen) pause() {
+	goOn := make(chan os.Signal, 1)
+	signal.Notify(goOn, syscall.SIGCONT)
+	defer signal.Stop(goOn)
+	signal.Reset(syscall.SIGTSTP)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGTSTP)
+	select {
+	case <-goOn:
+	case <-time.After(100 * time.Millisecond):
+	}
+	signal.Notify(s.stop, syscall.SIGTSTP)
 }
 
 // read waits for the key that ends it.
