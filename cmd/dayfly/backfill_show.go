@@ -11,7 +11,6 @@ import (
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
-	"github.com/dayfly-io/dayfly/internal/store"
 	"github.com/dayfly-io/dayfly/internal/term"
 )
 
@@ -234,11 +233,8 @@ func fillText(f reconcile.Filling) string {
 
 // listBackfills is --list.
 func (a *app) listBackfills(ctx context.Context, name, output string) error {
-	h, err := a.openToLook()
+	h, err := a.openAndGlance(ctx)
 	if err != nil {
-		return err
-	}
-	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
 		return err
 	}
 	s, err := h.Store(ctx)

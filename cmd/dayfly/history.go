@@ -118,11 +118,8 @@ func ago(text string) (time.Duration, bool) {
 }
 
 func (a *app) history(ctx context.Context, f store.Filter, only func(dayfly.Run) bool, limit int, together bool, output string) error {
-	h, err := a.openToLook()
+	h, err := a.openAndGlance(ctx)
 	if err != nil {
-		return err
-	}
-	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
 		return err
 	}
 	s, err := h.Store(ctx)

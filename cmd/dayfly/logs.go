@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dayfly-io/dayfly"
-	"github.com/dayfly-io/dayfly/internal/store"
 	"github.com/dayfly-io/dayfly/internal/term"
 )
 
@@ -40,11 +39,8 @@ picks a run of an array.`,
 }
 
 func (a *app) showLogs(ctx context.Context, name, shard string, follow, raw bool, attempt int) error {
-	h, err := a.openToLook()
+	h, err := a.openAndGlance(ctx)
 	if err != nil {
-		return err
-	}
-	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
 		return err
 	}
 	run, err := h.oneOf(ctx, name, shard)

@@ -46,11 +46,8 @@ type activeRun struct {
 }
 
 func (a *app) ps(ctx context.Context, output string) error {
-	h, err := a.openToLook()
+	h, err := a.openAndGlance(ctx)
 	if err != nil {
-		return err
-	}
-	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
 		return err
 	}
 	loop, err := h.Loop(ctx)
@@ -266,11 +263,8 @@ type knownJob struct {
 }
 
 func (a *app) psJobs(ctx context.Context, output string) error {
-	h, err := a.openToLook()
+	h, err := a.openAndGlance(ctx)
 	if err != nil {
-		return err
-	}
-	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
 		return err
 	}
 	s, err := h.Store(ctx)

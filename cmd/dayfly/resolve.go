@@ -133,6 +133,15 @@ func (h *home) jobsOfPrefix(ctx context.Context, prefix string) []dayfly.JobName
 // glance bounds the pass that a reading command makes.
 const glance = 2 * reconcile.CallFor
 
+// openAndGlance opens the data directory to show what is in it, after a glance over all runs.
+func (a *app) openAndGlance(ctx context.Context) (*home, error) {
+	h, err := a.openToLook()
+	if err != nil {
+		return nil, err
+	}
+	return h, a.glanceOver(ctx, h, store.Scope{})
+}
+
 // glanceOver makes one bounded pass over runs that are not ended, so that what is shown is true, unless
 // a daemon does that all the time. It never makes slots into runs.
 func (a *app) glanceOver(ctx context.Context, h *home, scope store.Scope) error {

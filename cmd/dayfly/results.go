@@ -11,7 +11,6 @@ import (
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/bucket"
-	"github.com/dayfly-io/dayfly/internal/store"
 )
 
 func (a *app) resultsCommand() *cobra.Command {
@@ -42,11 +41,8 @@ that differs. RUN may be the beginning of an id; --shard picks a run of an array
 }
 
 func (a *app) results(ctx context.Context, name, shard, to string, force bool, output string) error {
-	h, err := a.openToLook()
+	h, err := a.openAndGlance(ctx)
 	if err != nil {
-		return err
-	}
-	if err := a.glanceOver(ctx, h, store.Scope{}); err != nil {
 		return err
 	}
 	run, err := h.oneOf(ctx, name, shard)

@@ -35,16 +35,7 @@ func TestDemoReal(t *testing.T) {
 	}
 	t.Run("ordinary user", func(t *testing.T) {
 		t.Parallel()
-		u, err := user.Lookup("dayfly-test")
-		if err != nil {
-			t.Skip("no account dayfly-test; scripts/prepare makes it")
-		}
-		uid, err1 := strconv.Atoi(u.Uid)
-		gid, err2 := strconv.Atoi(u.Gid)
-		if err1 != nil || err2 != nil {
-			t.Fatal(err1, err2)
-		}
-		demo(t, top, &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)})
+		demo(t, top, ordinaryUser(t))
 	})
 }
 
@@ -207,4 +198,19 @@ func machin(digits int) string {
 	pi.Sub(pi, new(big.Int).Mul(arctan(239), big.NewInt(4)))
 	text := pi.String()[:digits]
 	return text[:1] + "." + text[1:]
+}
+
+// ordinaryUser is the account under which root shows what an ordinary user gets.
+func ordinaryUser(t *testing.T) *syscall.Credential {
+	t.Helper()
+	u, err := user.Lookup("dayfly-test")
+	if err != nil {
+		t.Skip("no account dayfly-test; scripts/prepare makes it")
+	}
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }

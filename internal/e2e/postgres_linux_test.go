@@ -6,10 +6,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,21 +42,13 @@ func startPostgres(t *testing.T, h *home) *postgres {
 	var attr *syscall.SysProcAttr
 	dir := h.place("postgres")
 	if os.Getuid() == 0 {
-		u, err := user.Lookup("dayfly-test")
-		if err != nil {
-			t.Skip("no account dayfly-test; scripts/prepare makes it")
-		}
-		uid, err1 := strconv.Atoi(u.Uid)
-		gid, err2 := strconv.Atoi(u.Gid)
-		if err1 != nil || err2 != nil {
-			t.Fatal(err1, err2)
-		}
-		attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+		u := ordinaryUser(t)
+		attr = &syscall.SysProcAttr{Credential: u}
 		// The account must reach its directory, and nothing else in there.
 		if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chown(dir, uid, gid); err != nil {
+		if err := os.Chown(dir, int(u.Uid), int(u.Gid)); err != nil {
 			t.Fatal(err)
 		}
 	}
