@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/dayfly-io/dayfly/internal/durable/disktest"
 )
 
 // TestDemoReal runs scripts/demo as make demo does, as root and as an ordinary user, and believes nothing that it
@@ -35,7 +37,19 @@ func TestDemoReal(t *testing.T) {
 	}
 	t.Run("ordinary user", func(t *testing.T) {
 		t.Parallel()
-		demo(t, top, ordinaryUser(t))
+		hidden, err := os.MkdirTemp("/var/tmp", "dayfly-e2e-demo-*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(hidden) })
+		disk := filepath.Join(hidden, "disk")
+		if err := os.Mkdir(disk, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		disktest.Mount(t, disk, "1m")
+		if text := demo(t, top, ordinaryUser(t)); strings.Contains(text, hidden) {
+			t.Errorf("a mount that the user cannot reach on the host either is spoken of:\n%s", text)
+		}
 	})
 }
 
@@ -89,7 +103,8 @@ used:     CPU \S+ s, largest process \S+ MB
 log:      (\d+) B, sha256 ([0-9a-f]{64})
 results:  1 file, stored and verified; dayfly results pi-\S+ --to DIR copies them
   pi\.txt  \S+ kB  sha256 ([0-9a-f]{64})
-machine:  (local/[0-9a-f]{32}) was observed gone at \d\d:\d\d:\d\d\.\d{3}Z; nothing is left
+(?:note: +\S.*
+)*machine:  (local/[0-9a-f]{32}) was observed gone at \d\d:\d\d:\d\d\.\d{3}Z; nothing is left
 $`)
 
 // printed is what the demo prints: the job's log, and what the script adds.
@@ -104,8 +119,8 @@ The demo's own data directory is removed\. To keep what a run leaves:
   bin/dayfly results pi --to DIR
 $`)
 
-// demo runs the script and looks at all that it says.
-func demo(t *testing.T, top string, who *syscall.Credential) {
+// demo runs the script, looks at all that it says, and returns its messages.
+func demo(t *testing.T, top string, who *syscall.Credential) string {
 	t.Helper()
 	tmp, err := os.MkdirTemp("/var/tmp", "dayfly-e2e-demo-*")
 	if err != nil {
@@ -156,6 +171,7 @@ func demo(t *testing.T, top string, who *syscall.Credential) {
 	if left := (&home{}).leftovers(strings.TrimPrefix(s[1], "local/")); len(left) > 0 {
 		t.Errorf("left behind: %s", left)
 	}
+	return diag.String()
 }
 
 // took compares how long the phases took with the whole, which ends with the job: as far as figures with one

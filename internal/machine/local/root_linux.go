@@ -95,6 +95,9 @@ func (b *builder) overlayMounts(mounts []mount) error {
 		// The kind of the mount point tells that of the mount, without touching a file system that
 		// may not answer.
 		fi, err := os.Lstat(target)
+		if errors.Is(err, fs.ErrNotExist) { // unmounted and removed meanwhile
+			continue
+		}
 		if err != nil {
 			b.note("%s (%s) is left out: %v", m.point, m.fstype, cause(err))
 			continue
@@ -115,8 +118,13 @@ func (b *builder) overlayMounts(mounts []mount) error {
 }
 
 // overlayDirs puts an overlay over every directory in dir that holds no mount, and goes down into
-// the others: in a user namespace what lies under a mount may not be uncovered.
+// the others: in a user namespace what lies under a mount may not be uncovered. A directory that the
+// user may not search stays empty, and nothing is said of it: nothing in it can be reached on the host
+// either.
 func (b *builder) overlayDirs(dir string, all []mount) error {
+	if err := unix.Access(dir, unix.X_OK); errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		b.note("%s is left out: %v", dir, cause(err))
@@ -302,9 +310,14 @@ func mountFlags(options []string) uintptr {
 	return flags
 }
 
-// readOnly binds a path of the host read-only, and says so where there is a reason to.
+// readOnly binds a path of the host read-only, and says so where there is a reason to. What has gone
+// from the host meanwhile is not missing.
 func (b *builder) readOnly(path, target, why string) {
-	if err := bindReadOnly(path, target); err != nil {
+	err := bindReadOnly(path, target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err != nil {
 		b.note("%s is left out: %v", path, cause(err))
 		return
 	}
