@@ -46,6 +46,9 @@ func (a *app) cancelRun(ctx context.Context, name, shard string, noWait bool) er
 	if _, err := h.Loop(ctx); err != nil {
 		return err
 	}
+	if dayfly.BackfillID(name).Job() != "" && shard != "" {
+		return &dayfly.Error{Code: dayfly.CodeInvalid, Message: "--shard is of a run, and " + name + " is a backfill", Hint: "dayfly history --backfill " + name + " shows its runs"}
+	}
 	if dayfly.BackfillID(name).Job() != "" {
 		return a.cancelBackfill(ctx, name, backfillFlags{output: "table", detach: noWait})
 	}

@@ -112,10 +112,14 @@ func (a *app) planUninstall(ctx context.Context, where string, f uninstallFlags)
 	if r.home.settings, _, err = readSettings(r.home.path(settingsFile)); err != nil {
 		return r, err
 	}
-	for _, at := range mountsIn(r.dir) {
+	mounts := mountsIn(r.dir)
+	if f.bucket {
+		mounts = append(mounts, mountsIn(r.home.bucketDir())...)
+	}
+	for _, at := range mounts {
 		if at != r.dir {
 			return r, &dayfly.Error{
-				Code: dayfly.CodeRefused, Message: fmt.Sprintf("%s is a mount point in the data directory", at),
+				Code: dayfly.CodeRefused, Message: fmt.Sprintf("%s is a mount point in what is to be removed", at),
 				Hint: "umount " + at + " first, so that nothing is removed that is elsewhere",
 			}
 		}
@@ -200,7 +204,10 @@ func (r *uninstalling) measure() error {
 		what := ours(e.Name())
 		switch {
 		case isWithin(r.home.bucketDir(), path):
-			bucket.paths = append(bucket.paths, path)
+			bucket.paths = append(bucket.paths, r.home.bucketDir())
+			if r.home.bucketDir() != path { // a folder on the way to it may hold what is not ours
+				r.foreign = append(r.foreign, path)
+			}
 		case what != "":
 			parts[what].paths = append(parts[what].paths, path)
 		default:
