@@ -31,6 +31,7 @@ const adapters = 4 // the layer of the adapters
 var testKits = []string{
 	"internal/schedule/scheduletest", "internal/store/storetest",
 	"internal/durable/disktest", "internal/machine/machinetest", "internal/bucket/buckettest", "internal/e2e/ptrace",
+	"internal/fuzztest",
 }
 
 // An edge is an import that is allowed. One that goes up, sideways, or to an

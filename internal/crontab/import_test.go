@@ -12,6 +12,7 @@ import (
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/crontab"
+	"github.com/dayfly-io/dayfly/internal/fuzztest"
 	"github.com/dayfly-io/dayfly/internal/schedule"
 	"github.com/dayfly-io/dayfly/internal/spec"
 )
@@ -274,7 +275,11 @@ func FuzzImport(f *testing.F) {
 		if system {
 			file.User = ""
 		}
-		res, err := crontab.Import(crontab.Options{As: "alice", Zone: "Europe/Tallinn", Home: homes, Now: theNow}, file)
+		var res crontab.Result
+		var err error
+		fuzztest.Bounded(t, func() {
+			res, err = crontab.Import(crontab.Options{As: "alice", Zone: "Europe/Tallinn", Home: homes, Now: theNow}, file)
+		})
 		var shown bytes.Buffer
 		if err != nil {
 			list, ok := errors.AsType[*spec.Errors](err)

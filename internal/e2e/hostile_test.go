@@ -26,6 +26,7 @@ import (
 	"github.com/dayfly-io/dayfly/internal/archive"
 	"github.com/dayfly-io/dayfly/internal/bucket"
 	"github.com/dayfly-io/dayfly/internal/bucket/mem"
+	"github.com/dayfly-io/dayfly/internal/fuzztest"
 	"github.com/dayfly-io/dayfly/internal/machine"
 	"github.com/dayfly-io/dayfly/internal/machine/fake"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
@@ -175,7 +176,8 @@ func FuzzNothingButTheCommand(f *testing.F) {
 			d.text = strings.Replace(d.text, `ZERO: ""`, "ZERO: "+quote(value), 1)
 			d.env["ZERO"] = value
 		}
-		d.check(t, t.TempDir())
+		dir := t.TempDir()
+		fuzztest.Bounded(t, func() { d.check(t, dir) })
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dayfly-io/dayfly/internal/fuzztest"
 	"github.com/dayfly-io/dayfly/internal/schedule"
 	"github.com/dayfly-io/dayfly/internal/schedule/scheduletest"
 )
@@ -18,7 +19,7 @@ func quick(t *testing.T, what string, call func()) {
 	var took time.Duration
 	for range 3 {
 		start := time.Now()
-		call()
+		fuzztest.Bounded(t, call)
 		if took = time.Since(start); took < limit {
 			return
 		}

@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
+	"github.com/dayfly-io/dayfly/internal/fuzztest"
 	"github.com/dayfly-io/dayfly/internal/spec"
 )
 
@@ -42,12 +42,9 @@ func FuzzLoad(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		start := time.Now()
-		file, err := spec.Load("job.yaml", text)
-		// Ten times the promise: the fuzzer shares the machine with its own workers.
-		if took := time.Since(start); took > 10*time.Second {
-			t.Errorf("took %v", took)
-		}
+		var file *spec.File
+		var err error
+		fuzztest.Bounded(t, func() { file, err = spec.Load("job.yaml", text) })
 		if err == nil {
 			survives(t, file.Job)
 			for _, e := range append(file.Warnings, file.Unserved()...) {
@@ -85,7 +82,9 @@ func FuzzSettings(f *testing.F) {
 	f.Add([]byte("installation: x\nbucket: /b\nlimits: {machines: 3}\n"))
 	f.Add([]byte("ec2: {}\nnotify: 5\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		s, err := spec.LoadSettings("dayfly.yaml", text)
+		var s spec.Settings
+		var err error
+		fuzztest.Bounded(t, func() { s, err = spec.LoadSettings("dayfly.yaml", text) })
 		if err != nil {
 			for _, e := range err.(*spec.Errors).List {
 				points(t, e, text)

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/dayfly-io/dayfly/internal/fuzztest"
 	"github.com/dayfly-io/dayfly/internal/term"
 )
 
@@ -218,7 +219,8 @@ func FuzzWriter(f *testing.F) {
 		f.Add(s, uint64(len(s)))
 	}
 	f.Fuzz(func(t *testing.T, text string, seed uint64) {
-		whole := show(t, term.Options{}, text)
+		var whole string
+		fuzztest.Bounded(t, func() { whole = show(t, term.Options{}, text) })
 		if err := clean(whole, false); err != nil {
 			t.Errorf("%q is shown as %q: %v", text, whole, err)
 		}
