@@ -201,7 +201,7 @@ func checkMachines(ctx context.Context, p *patient) []finding {
 	if len(over) > 0 {
 		found = append(found, warn("dayfly sweep", "of %s that are gone something is still kept: %s", plural(len(over), "machine"), fewOf(over)))
 	}
-	if left := leftMounts(p.dir); len(left) > 0 {
+	if left := p.mounts(); len(left) > 0 {
 		found = append(found, fail("umount -l "+left[0], "mounts below the data directory: %s", fewOf(left)))
 	}
 	if s := p.store(); s != nil {
@@ -213,6 +213,15 @@ func checkMachines(ctx context.Context, p *patient) []finding {
 		found = append(found, ok("%s, none past its deadline, nothing left over", plural(alive, "machine")))
 	}
 	return found
+}
+
+// mounts are mount points below the machines. They mount in namespaces of their own.
+func (p *patient) mounts() []string {
+	real, err := filepath.EvalSymlinks(filepath.Join(p.dir, "machines"))
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(mountsIn(real), func(at string) bool { return at == real })
 }
 
 // overdueBy is how long past its deadline a local machine may be.
@@ -277,7 +286,6 @@ func checkDaemon(ctx context.Context, p *patient) []finding {
 	return []finding{ok("none is at work, and nothing waits for one")}
 }
 
-// askDaemon hears what a daemon that listens says of itself.
 // due is how many runs wait for a machine.
 func (p *patient) due(ctx context.Context) (n int) {
 	if p.store() == nil {
@@ -295,6 +303,7 @@ func (p *patient) due(ctx context.Context) (n int) {
 	return n
 }
 
+// askDaemon hears what a daemon that listens says of itself.
 func (p *patient) askDaemon(ctx context.Context, pid, waiting int) finding {
 	text, err := os.ReadFile(filepath.Join(p.dir, announceFile))
 	var at struct{ Address string }
@@ -324,13 +333,6 @@ func (p *patient) askDaemon(ctx context.Context, pid, waiting int) finding {
 		return fail(mend, "process %d is %s: %s", pid, says.Status, strings.Join(says.Errors, "; "))
 	}
 	return ok("process %d keeps to the schedules of %s; its last pass was %s", pid, plural(waiting, "job"), when(says.LastPass, p.a.now()))
-}
-
-func pluralVerb(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return number(n) + " " + many
 }
 
 // patientJob is a job with its version.

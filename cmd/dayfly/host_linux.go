@@ -55,15 +55,11 @@ func fileSystemAt(path string) string {
 	return ""
 }
 
-// leftMounts are mount points below a directory. Machines mount in namespaces of their own.
-func leftMounts(dir string) []string {
-	real, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return nil
-	}
+// mountsIn are the mount points in a directory, itself included.
+func mountsIn(dir string) []string {
 	var all []string
 	for _, m := range mounts() {
-		if strings.HasPrefix(m.point, real+"/machines/") {
+		if isWithin(m.point, dir) {
 			all = append(all, m.point)
 		}
 	}

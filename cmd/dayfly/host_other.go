@@ -6,6 +6,6 @@ func clockSynced() (synced, known bool) { return false, false }
 
 func fileSystemAt(string) string { return "" }
 
-func leftMounts(string) []string { return nil }
+func mountsIn(string) []string { return nil }
 
 func ownTasks() int { return 0 }

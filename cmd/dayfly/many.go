@@ -374,16 +374,9 @@ func (m *many) farewell(ctx context.Context) string {
 			}
 		}
 	}
-	text := fmt.Sprintf("%s observed gone", wasOrWere(machines))
+	text := fmt.Sprintf("%s observed gone", pluralVerb(machines, "was", "were"))
 	if len(left) > 0 {
 		return text + "; but another look says: " + term.Text(strings.Join(left, ", "))
 	}
 	return text + "; nothing is left"
-}
-
-func wasOrWere(n int) string {
-	if n == 1 {
-		return "1 was"
-	}
-	return number(n) + " were"
 }

@@ -96,3 +96,16 @@ func (p *prompter) line(q question) (string, error) {
 	p.a.say("")
 	return "", &exit{exitInterrupted, fmt.Errorf("%w; nothing was done", errInterrupted)}
 }
+
+// confirmName asks for a name before something that cannot be undone. --yes answers, and must where nobody
+// can be asked.
+func (p *prompter) confirmName(ask, name string) error {
+	if yes, err := p.cmd.Flags().GetBool("yes"); p.in == nil || err == nil && yes {
+		return p.confirm(ask)
+	}
+	line, err := p.line(question{ask: fmt.Sprintf("%s? It cannot be undone. Type %s to go on", ask, name)})
+	if err == nil && line != name {
+		return errNothingDone
+	}
+	return err
+}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +58,7 @@ type uninstalling struct {
 	home     *home // only its settings
 	parts    []part
 	foreign  []string // in the data directory, and not dayfly's
+	stays    string   // why the directory itself stays; empty where it goes
 	left     []string // what else stays, in words
 	daemon   int      // the process that serves it; 0: none
 	machines int      // that are there now
@@ -80,7 +80,7 @@ func (a *app) uninstall(cmd *cobra.Command, f uninstallFlags) error {
 	}
 	w := a.err
 	if f.dryRun {
-		w = a.out
+		w = a.page()
 	}
 	for _, line := range r.preview() {
 		if _, err := fmt.Fprintln(w, clean(line)); err != nil {
@@ -127,7 +127,10 @@ func (a *app) planUninstall(ctx context.Context, where string, f uninstallFlags)
 	if err := r.served(); err != nil {
 		return r, err
 	}
-	if err := r.measure(); err != nil {
+	if err := r.sort(); err != nil {
+		return r, err
+	}
+	if err := r.weigh(); err != nil {
 		return r, err
 	}
 	providers, err := r.home.Providers()
@@ -149,9 +152,20 @@ func (a *app) planUninstall(ctx context.Context, where string, f uninstallFlags)
 	return r, nil
 }
 
-// goes tells whether the directory itself goes: nothing else is in it, and nothing is mounted on it.
-func (r uninstalling) goes() bool {
-	return len(r.foreign) == 0 && !slices.Contains(mountsIn(r.dir), r.dir)
+// whyStays is why the directory itself stays; empty where it goes.
+func (r *uninstalling) whyStays() string {
+	switch {
+	case len(r.foreign) > 0:
+		return "it holds what is not dayfly's"
+	case slices.Contains(mountsIn(r.dir), r.dir):
+		return "it is a mount point"
+	}
+	for _, path := range []string{r.dir, r.named} {
+		if above := filepath.Dir(path); mayRemove(above, path) != nil {
+			return "this user may not remove it from " + above
+		}
+	}
+	return ""
 }
 
 // served finds the daemon, and refuses where it is somebody else's.
@@ -188,12 +202,13 @@ func ours(name string) string {
 // command can be repeated.
 var removedOrder = []string{"logs, results, files of jobs", "machines", "records: jobs, history", "working files", "settings"}
 
-// measure finds what goes and how large it is. Everything must be readable, and may be removed.
-func (r *uninstalling) measure() error {
+// sort finds what goes, and what in the directory is not dayfly's.
+func (r *uninstalling) sort() error {
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		return unreadable(r.dir, err)
 	}
+	r.parts, r.foreign = nil, nil
 	parts := map[string]*part{}
 	for _, what := range removedOrder {
 		parts[what] = &part{what: what}
@@ -214,21 +229,30 @@ func (r *uninstalling) measure() error {
 			r.foreign = append(r.foreign, path)
 		}
 	}
-	if at := r.home.bucketDir(); !isWithin(at, r.dir) && exists(at) {
-		if r.flags.bucket {
-			bucket.paths = append(bucket.paths, at)
-		} else {
-			r.left = append(r.left, fmt.Sprintf("the bucket %s: --bucket removes it as well", at))
+	if r.flags.bucket && r.bucketOutside() {
+		bucket.paths = append(bucket.paths, r.home.bucketDir())
+	}
+	for _, what := range removedOrder {
+		if p := parts[what]; len(p.paths) > 0 {
+			r.parts = append(r.parts, *p)
 		}
 	}
+	r.stays = r.whyStays()
+	return nil
+}
+
+// bucketOutside tells whether there is a bucket outside of the data directory.
+func (r *uninstalling) bucketOutside() bool {
+	at := r.home.bucketDir()
+	return !isWithin(at, r.dir) && exists(at)
+}
+
+// weigh finds how large all of it is. Everything must be readable, and may be removed.
+func (r *uninstalling) weigh() error {
 	var wrong []error
-	for _, what := range removedOrder {
-		p := parts[what]
-		for _, path := range p.paths {
-			wrong = append(wrong, p.weigh(path))
-		}
-		if len(p.paths) > 0 {
-			r.parts = append(r.parts, *p)
+	for i := range r.parts {
+		for _, path := range r.parts[i].paths {
+			wrong = append(wrong, r.parts[i].weigh(path))
 		}
 	}
 	return errors.Join(wrong...)
@@ -241,12 +265,12 @@ func isWithin(path, dir string) bool {
 
 // weigh adds what is at a path, which this user must be able to read and remove.
 func (p *part) weigh(path string) error {
-	if err := mayRemove(filepath.Dir(path)); err != nil {
+	if err := mayRemove(filepath.Dir(path), path); err != nil {
 		return err
 	}
 	return filepath.WalkDir(path, func(at string, e fs.DirEntry, err error) error {
 		if err == nil && e.IsDir() {
-			err = mayRemove(at)
+			err = mayRemove(at, "")
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it went meanwhile: runs come to their end
@@ -274,6 +298,9 @@ func unremovable(path string, err error) error {
 
 // leaves finds what stays, and what would begin dayfly anew.
 func (a *app) leaves(ctx context.Context, r *uninstalling) {
+	if r.bucketOutside() && !r.flags.bucket {
+		r.left = append(r.left, fmt.Sprintf("the bucket %s: --bucket removes it as well", r.home.bucketDir()))
+	}
 	if s, err := sqlite.OpenReadOnly(ctx, r.home.path(recordsFile), sqlite.Options{Now: a.now}); err == nil {
 		var sources []string
 		jobs, _ := s.Jobs(ctx) // they are only named
@@ -292,6 +319,9 @@ func (a *app) leaves(ctx context.Context, r *uninstalling) {
 	}
 	for _, path := range r.foreign {
 		r.left = append(r.left, path+", which is not dayfly's")
+	}
+	if r.stays != "" {
+		r.left = append(r.left, fmt.Sprintf("%s itself: %s", r.dir, r.stays))
 	}
 	r.left = append(r.left, startersOf(os.DirFS("/"), a.getenv("HOME"))...)
 }
@@ -371,17 +401,4 @@ func (r uninstalling) preview() []string {
 		}
 	}
 	return lines
-}
-
-// confirmName asks for a name before something that cannot be undone. --yes answers, and must where nobody
-// can be asked.
-func (p *prompter) confirmName(ask, name string) error {
-	if yes, err := p.cmd.Flags().GetBool("yes"); p.in == nil || err == nil && yes {
-		return p.confirm(ask)
-	}
-	line, err := p.line(question{ask: fmt.Sprintf("%s? It cannot be undone. Type %s to go on", ask, name)})
-	if err == nil && line != name {
-		err = cmp.Or[error](errNothingDone)
-	}
-	return err
 }

@@ -28,21 +28,21 @@ func usersOf(dir string) []procUser {
 	var found []procUser
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		at := filepath.Join("/proc", e.Name())
-		links := []string{filepath.Join(at, "root"), filepath.Join(at, "exe")}
-		fds, _ := filepath.Glob(filepath.Join(at, "fd", "*"))
-		for _, l := range append(links, fds...) {
-			if to, err := os.Readlink(l); err == nil && isWithin(to, dir) {
-				found = append(found, procUser{pid, startOf(pid), commOf(pid)})
-				break
-			}
+		if pid, err := strconv.Atoi(e.Name()); err == nil && pid != os.Getpid() && uses(pid, dir) {
+			found = append(found, procUser{pid, startOf(pid), commOf(pid)})
 		}
 	}
 	return found
+}
+
+// uses tells whether a process has something of a directory open, removed or not, or runs in it.
+func uses(pid int, dir string) bool {
+	at := fmt.Sprintf("/proc/%d", pid)
+	fds, _ := filepath.Glob(at + "/fd/*") // the pattern is right
+	return slices.ContainsFunc(append(fds, at+"/root", at+"/exe"), func(link string) bool {
+		to, err := os.Readlink(link)
+		return err == nil && isWithin(to, dir)
+	})
 }
 
 // startOf is when a process began, in the kernel's words; empty when it is no more.
@@ -63,9 +63,11 @@ func commOf(pid int) string {
 	return strings.TrimSpace(string(b))
 }
 
-// stillRunning leaves those that have not ended.
-func stillRunning(users []procUser) []procUser {
-	return slices.DeleteFunc(slices.Clone(users), func(u procUser) bool { return u.start == "" || startOf(u.pid) != u.start })
+// stillUsing leaves those that neither have ended nor let go of the directory.
+func stillUsing(dir string, users []procUser) []procUser {
+	return slices.DeleteFunc(slices.Clone(users), func(u procUser) bool {
+		return u.start == "" || startOf(u.pid) != u.start || !uses(u.pid, dir)
+	})
 }
 
 func namesOf(users []procUser) []string {
@@ -91,33 +93,24 @@ func leftCgroups(tokens map[string]bool) []string {
 	return found
 }
 
-// mountsIn are the mount points in a directory, itself included.
-func mountsIn(dir string) []string {
-	var all []string
-	for _, m := range mounts() {
-		if isWithin(m.point, dir) {
-			all = append(all, m.point)
-		}
-	}
-	return all
-}
-
 // mayEnd tells whether this user may end a process.
 func mayEnd(pid int) bool {
 	return unix.Kill(pid, 0) == nil
 }
 
-// mayRemove is the error of a directory from which this user cannot remove what is in it.
-func mayRemove(dir string) error {
+// mayRemove is the error of a directory from which this user cannot remove an entry, or, where that is empty,
+// all that is in it.
+func mayRemove(dir, entry string) error {
 	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.R_OK|unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
 		return unremovable(dir, &fs.PathError{Op: "access", Path: dir, Err: err})
 	}
-	var st syscall.Stat_t
+	var st, its syscall.Stat_t
 	if err := syscall.Lstat(dir, &st); err != nil {
 		return unremovable(dir, err)
 	}
-	if me := os.Geteuid(); st.Mode&syscall.S_ISVTX != 0 && me != 0 && int(st.Uid) != me {
-		return &dayfly.Error{Code: dayfly.CodeRefused, Message: dir + " lets only the owners of files remove them", Hint: "be that user, or root"}
+	me := uint32(os.Geteuid())
+	if st.Mode&syscall.S_ISVTX == 0 || me == 0 || st.Uid == me || entry != "" && syscall.Lstat(entry, &its) == nil && its.Uid == me {
+		return nil
 	}
-	return nil
+	return &dayfly.Error{Code: dayfly.CodeRefused, Message: dir + " lets only the owners of files remove them", Hint: "be that user, or root"}
 }

@@ -1,14 +1,25 @@
 package main
 
 import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/daemon"
+	"github.com/dayfly-io/dayfly/internal/durable/disktest"
 )
 
 func TestUninstallAsks(t *testing.T) {
@@ -34,25 +45,213 @@ func TestUninstallAsks(t *testing.T) {
 	}
 }
 
-// TestUninstallWhereSomebodyServes: one that does not stop, or that is not this user's, keeps it from anything.
+// TestUninstallWhereSomebodyServes: who cannot be ended keeps it from anything.
 func TestUninstallWhereSomebodyServes(t *testing.T) {
 	t.Parallel()
-	c, _ := withClock(t)
+	c, k := withClock(t)
 	c.want(0, "apply", jobFileOf(t, "daily", "schedule: \"@daily\"\nrun: echo ran\n"))
-	l, err := daemon.Acquire(filepath.Join(c.data, lockFile))
+	lock := filepath.Join(c.data, lockFile)
+	l, err := daemon.Acquire(lock)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Release() //nolint:errcheck // the process ends
-	// A process number that no process has: nobody knows who it is, so nobody ends it.
-	if err := os.WriteFile(filepath.Join(c.data, lockFile), []byte("4194999\n"), 0o600); err != nil {
+	served := func(pid int) {
+		t.Helper()
+		if err := os.WriteFile(lock, fmt.Appendln(nil, pid), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, said := c.want(exitRefused, "uninstall", "--yes")
+		if want := fmt.Sprintf("error: process %d serves %s", pid, c.data); !strings.Contains(said, want) {
+			t.Errorf("%q is not in\n%s", want, said)
+		}
+		c.want(0, "ps", "--jobs", "-o", "name")
+	}
+	served(4194999) // which no process has: nobody knows who it is, so nobody ends it
+	deaf := exec.Command("sh", "-c", "trap '' TERM; echo deaf; exec sleep 600")
+	out, err := deaf.StdoutPipe()
+	if err == nil {
+		err = deaf.Start()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, said := c.want(9, "uninstall", "--yes")
-	if !strings.Contains(said, "process 4194999 serves") {
-		t.Error(said)
+	defer deaf.Wait() //nolint:errcheck // it is killed
+	defer deaf.Process.Kill()
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
 	}
-	c.want(0, "ps", "--jobs", "-o", "name")
+	hurry(c, k)
+	served(deaf.Process.Pid)
+	if startOf(deaf.Process.Pid) == "" {
+		t.Error("it has ended")
+	}
+}
+
+// hurry makes each look at the clock 20 seconds later than the one before.
+func hurry(c *call, k *clock) {
+	c.now = func() time.Time {
+		k.put(20 * time.Second)
+		return k.now()
+	}
+}
+
+// TestUninstallNamesWhatIsLeft: what still uses the directory, is mounted there or limits a machine is seen.
+func TestUninstallNamesWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	t.Run("a process", func(t *testing.T) {
+		t.Parallel()
+		c, k := withClock(t)
+		c.want(0, "ps")
+		user := exec.Command("sleep", "600")
+		f, err := os.Open(filepath.Join(c.data, settingsFile))
+		if err == nil {
+			user.Stdin = f
+			err = errors.Join(user.Start(), f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer user.Wait() //nolint:errcheck // it is killed
+		defer user.Process.Kill()
+		hurry(c, k)
+		_, said := c.want(exitError, "uninstall", "--yes")
+		name := fmt.Sprintf("processes  %d (sleep)\n", user.Process.Pid)
+		if !strings.Contains(said, name) || !strings.Contains(said, "hint: they had a file of the data directory open") || exists(c.data) {
+			t.Error(said)
+		}
+	})
+	prove := func(t *testing.T, dir, token, want string) {
+		t.Helper()
+		var said bytes.Buffer
+		err := newApp(nil, nil, io.Discard, &said).prove(uninstalling{named: dir, dir: dir, stays: "a test has it"}, 0, map[string]bool{token: true}, nil)
+		if !strings.Contains(said.String(), want) || err == nil || dayfly.ErrorHint(err) == "" {
+			t.Errorf("%v\n%s", err, said.String())
+		}
+	}
+	t.Run("a mount", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		at := filepath.Join(dir, "machines")
+		if err := os.Mkdir(at, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		disktest.Mount(t, at, "64k")
+		prove(t, dir, "", "  mounts     "+at+"\n")
+	})
+	t.Run("a cgroup", func(t *testing.T) {
+		t.Parallel()
+		token := rand.Text()
+		at := newCgroup(t, "dayfly-"+token)
+		prove(t, t.TempDir(), token, "  cgroups    "+at)
+	})
+}
+
+// newCgroup makes a cgroup, and skips the test where none can be made.
+func newCgroup(t *testing.T, name string) string {
+	t.Helper()
+	groups, _ := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs") // the pattern is right
+	for _, above := range append(groups, "/sys/fs/cgroup/cgroup.procs") {
+		at := filepath.Join(filepath.Dir(above), name)
+		if os.Mkdir(at, 0o700) == nil {
+			t.Cleanup(func() { _ = os.Remove(at) })
+			return at
+		}
+	}
+	t.Skip("no cgroup can be made here")
+	return ""
+}
+
+// bucketAt names another bucket in the settings.
+func bucketAt(t *testing.T, c *call, where string) {
+	t.Helper()
+	c.want(0, "ps")
+	path := filepath.Join(c.data, settingsFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, append(text, "\nbucket: "+where+"\n"...), 0o600)
+	}
+	if err == nil {
+		err = os.MkdirAll(where, 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUninstallLeavesWhatLiesBesideTheBucket: in a folder of the data directory it is somebody else's.
+func TestUninstallLeavesWhatLiesBesideTheBucket(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	shared := filepath.Join(c.data, "shared")
+	bucketAt(t, c, filepath.Join(shared, "logs"))
+	mine := filepath.Join(shared, "mine")
+	if err := os.WriteFile(mine, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.want(0, "uninstall", "--yes")
+	if b, err := os.ReadFile(mine); string(b) != "mine" {
+		t.Errorf("what is not dayfly's: %q, %v", b, err)
+	}
+	if exists(filepath.Join(shared, "logs")) || exists(filepath.Join(c.data, settingsFile)) {
+		t.Error("what is dayfly's is still there")
+	}
+}
+
+// TestUninstallAndMounts: what is elsewhere stays, and so does what cannot be removed.
+func TestUninstallAndMounts(t *testing.T) {
+	t.Parallel()
+	t.Run("in a bucket", func(t *testing.T) {
+		t.Parallel()
+		c := newCall(t)
+		elsewhere := filepath.Join(t.TempDir(), "bucket")
+		at := filepath.Join(elsewhere, "disk")
+		bucketAt(t, c, elsewhere)
+		if err := os.Mkdir(at, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		disktest.Mount(t, at, "64k")
+		if err := os.WriteFile(filepath.Join(at, "mine"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, said := c.want(exitRefused, "uninstall", "--bucket", "--yes")
+		if !strings.Contains(said, "error: "+at+" is a mount point in what is to be removed\nhint: umount "+at) || !exists(filepath.Join(at, "mine")) {
+			t.Error(said)
+		}
+		c.want(0, "uninstall", "--yes")
+	})
+	t.Run("over the data directory", func(t *testing.T) {
+		t.Parallel()
+		c := newCall(t)
+		if err := os.Mkdir(c.data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		disktest.Mount(t, c.data, "4m")
+		c.want(0, "ps")
+		stays(t, c, c.data+" itself: it is a mount point\n", "uninstall", "--yes")
+	})
+	t.Run("above it, and read-only", func(t *testing.T) {
+		t.Parallel()
+		c := newCall(t)
+		c.want(0, "ps")
+		disk := t.TempDir()
+		disktest.Mount(t, disk, "64k")
+		link := filepath.Join(disk, "link")
+		if err := os.Symlink(c.data, link); err != nil {
+			t.Fatal(err)
+		}
+		disktest.Remount(t, disk, unix.MS_RDONLY)
+		stays(t, c, c.data+" itself: this user may not remove it from "+disk+"\n", "uninstall", "--yes", "--data", link)
+	})
+}
+
+// stays calls uninstall, which says in advance that the directory stays, and leaves it empty.
+func stays(t *testing.T, c *call, why string, args ...string) {
+	t.Helper()
+	_, said := c.want(0, args...)
+	if left, err := os.ReadDir(c.data); err != nil || len(left) > 0 || !strings.Contains(said, why) || !strings.Contains(said, c.data+" itself stays\n") {
+		t.Errorf("%v, %v\n%s", left, err, said)
+	}
 }
 
 func TestStarters(t *testing.T) {

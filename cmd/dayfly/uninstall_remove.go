@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -47,26 +48,28 @@ func (a *app) remove(ctx context.Context, r uninstalling) error {
 	if err := r.drop(func(p part) bool { return p.what == ours(recordsFile) }); err != nil {
 		return err
 	}
-	users = a.untilEnded(ctx, users)
+	users = a.untilUnused(ctx, r.dir, users)
 	if err := r.drop(func(part) bool { return true }); err != nil {
 		return err
 	}
-	if r.goes() {
+	if r.stays == "" {
 		err := os.Remove(r.dir)
 		if err == nil && r.named != r.dir {
 			err = os.Remove(r.named)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return &dayfly.Error{Message: fmt.Sprintf("remove the data directory: %s", err), Hint: "somebody put something there meanwhile; look at it, and remove it", Err: err}
+			return &dayfly.Error{
+				Code: dayfly.CodeInternal, Message: fmt.Sprintf("remove the data directory: %s", err), Err: err,
+				Hint: "somebody put something there meanwhile; look at it, and remove it",
+			}
 		}
 	}
-	return a.prove(ctx, r, ended, tokens, users)
+	return a.prove(r, ended, tokens, users)
 }
 
 // drop removes parts, as they are now: what came meanwhile goes as well, such as the lock.
 func (r *uninstalling) drop(which func(part) bool) error {
-	r.parts, r.foreign = nil, nil
-	if err := r.measure(); err != nil {
+	if err := r.sort(); err != nil {
 		return err
 	}
 	for _, p := range r.parts {
@@ -75,18 +78,21 @@ func (r *uninstalling) drop(which func(part) bool) error {
 				continue
 			}
 			if err := os.RemoveAll(path); err != nil {
-				return &dayfly.Error{Message: fmt.Sprintf("remove %s: %s", path, reason(err)), Hint: "dayfly uninstall goes on where it stopped", Err: err}
+				return &dayfly.Error{
+					Code: dayfly.CodeInternal, Message: fmt.Sprintf("remove %s: %s", path, reason(err)), Err: err,
+					Hint: "dayfly uninstall goes on where it stopped",
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// untilEnded waits until processes have ended, and gives those that do not: commands that wait for what is removed
-// notice by themselves.
-func (a *app) untilEnded(ctx context.Context, users []procUser) []procUser {
+// untilUnused waits until processes have ended or let go of a directory, and gives those that do not: commands that
+// wait for what is removed notice by themselves.
+func (a *app) untilUnused(ctx context.Context, dir string, users []procUser) []procUser {
 	for begun := a.now(); ; wait(ctx, 100*time.Millisecond) {
-		if users = stillRunning(users); len(users) == 0 || a.now().Sub(begun) > noticeWait || ctx.Err() != nil {
+		if users = stillUsing(dir, users); len(users) == 0 || a.now().Sub(begun) > noticeWait || ctx.Err() != nil {
 			return users
 		}
 	}
@@ -95,7 +101,7 @@ func (a *app) untilEnded(ctx context.Context, users []procUser) []procUser {
 // takeLock ends the daemon and takes its place, so that nobody launches anything any more.
 func (a *app) takeLock(ctx context.Context, r uninstalling) (*daemon.Lock, error) {
 	path := r.home.path(lockFile)
-	asked := map[int]bool{}
+	asked := -1 // the process that was told to stop
 	for begun := a.now(); ; {
 		lock, err := daemon.Acquire(path)
 		if err == nil || dayfly.ErrorCode(err) != dayfly.CodeConflict {
@@ -107,12 +113,12 @@ func (a *app) takeLock(ctx context.Context, r uninstalling) (*daemon.Lock, error
 			return nil, &exit{exitInterrupted, errors.New("interrupted; nothing was removed")}
 		case herr != nil:
 			return nil, herr
-		case a.now().Sub(begun) > stopWait || len(asked) > 0 && held && !asked[pid]:
+		case a.now().Sub(begun) > stopWait || asked >= 0 && held && pid != asked:
 			return nil, &dayfly.Error{
 				Code: dayfly.CodeRefused, Message: fmt.Sprintf("process %d serves %s; nothing was removed", pid, r.dir),
 				Hint: "something starts it anew, or it does not stop: systemctl disable --now dayfly",
 			}
-		case held && !asked[pid]:
+		case held && pid != asked:
 			if err := r.served(); err != nil { // somebody else's by now
 				return nil, err
 			}
@@ -122,7 +128,7 @@ func (a *app) takeLock(ctx context.Context, r uninstalling) (*daemon.Lock, error
 					_ = p.Signal(syscall.SIGTERM) // if it is gone the lock is free
 				}
 			}
-			asked[pid] = true
+			asked = pid
 		}
 	}
 }
@@ -154,6 +160,7 @@ func (a *app) endAll(ctx context.Context) (ended int, tokens map[string]bool, er
 			return len(alive), tokens, nil
 		case a.now().Sub(begun) > goneWait:
 			return len(alive), tokens, &exit{exitNotGone, errors.Join(err, &dayfly.Error{
+				Code:    dayfly.CodeInternal,
 				Message: fmt.Sprintf("%s could not be observed gone within %s; nothing was removed", plural(left, "machine"), took(goneWait)),
 				Hint:    "dayfly machines shows what is there; dayfly uninstall goes on where it stopped",
 			})}
@@ -236,7 +243,7 @@ func (h *home) endMachines(ctx context.Context, providers map[string]machine.Pro
 				alive[m.ID] = true
 				left++
 				err = p.Terminate(ctx, m.ID)
-			} else if forgets, ok := p.(machine.Forgetter); ok {
+			} else if forgets, ok := machine.As[machine.Forgetter](p); ok {
 				err = forgets.Forget(ctx, m.ID)
 			}
 			errs = append(errs, err)
@@ -246,22 +253,27 @@ func (h *home) endMachines(ctx context.Context, providers map[string]machine.Pro
 }
 
 // prove looks whether anything is left, and says what it saw.
-func (a *app) prove(ctx context.Context, r uninstalling, ended int, tokens map[string]bool, users []procUser) error {
+func (a *app) prove(r uninstalling, ended int, tokens map[string]bool, users []procUser) error {
 	var wrong []error
-	check := func(what, none string, left []string) {
+	check := func(what, none, mend string, left []string) {
 		if len(left) == 0 {
 			a.say("  %-10s %s", what, none)
 			return
 		}
-		a.say("  %-10s %s", what, clean(fewOf(left)))
-		wrong = append(wrong, fmt.Errorf("there is left: %s %s", what, clean(fewOf(left))))
+		few := clean(fewOf(left))
+		a.say("  %-10s %s", what, few)
+		wrong = append(wrong, &dayfly.Error{Code: dayfly.CodeInternal, Message: fmt.Sprintf("there is left: %s %s", what, few), Hint: mend})
 	}
 	a.say("What is left, after another look:")
-	ended = max(ended, r.machines) // most ended by their cancel
-	check("machines", map[bool]string{true: fmt.Sprintf("none; %s observed gone", wasOrWere(ended)), false: "none"}[ended > 0], nil)
-	check("processes", "none", namesOf(stillRunning(users)))
-	check("cgroups", "none", leftCgroups(tokens))
-	check("mounts", "none", mountsIn(r.dir))
+	machines := "none"
+	if ended = max(ended, r.machines); ended > 0 { // most ended by their cancel
+		machines += fmt.Sprintf("; %s observed gone", pluralVerb(ended, "was", "were"))
+	}
+	check("machines", machines, "", nil)
+	check("processes", "none", "they had a file of the data directory open: see what they are (ps), and kill them", namesOf(stillUsing(r.dir, users)))
+	check("cgroups", "none", "rmdir them, once no process is in them (cgroup.procs)", leftCgroups(tokens))
+	below := slices.DeleteFunc(mountsIn(r.dir), func(at string) bool { return at == r.dir }) // which is not dayfly's
+	check("mounts", "none", "umount -l each of them", below)
 	var files []string
 	for _, p := range r.parts {
 		for _, path := range p.paths {
@@ -271,14 +283,11 @@ func (a *app) prove(ctx context.Context, r uninstalling, ended int, tokens map[s
 		}
 	}
 	none := "none; " + r.dir + " is gone"
-	if !r.goes() {
+	if r.stays != "" {
 		none = "none of dayfly's; " + r.dir + " itself stays"
 	} else if _, err := os.Lstat(r.dir); err == nil {
 		files = append(files, r.dir)
 	}
-	check("files", none, files)
-	if err := errors.Join(wrong...); err != nil {
-		return err
-	}
-	return nil
+	check("files", none, "somebody put them there meanwhile; look at them, and remove them", files)
+	return errors.Join(wrong...)
 }

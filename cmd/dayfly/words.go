@@ -94,5 +94,13 @@ func plural(n int, one string) string {
 	return number(n) + " " + one + "s"
 }
 
+// pluralVerb is "1 was", "2 were".
+func pluralVerb(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return number(n) + " " + many
+}
+
 // spoken is a word of the records as people say it: timed_out is timed out.
 func spoken(word string) string { return strings.ReplaceAll(word, "_", " ") }
