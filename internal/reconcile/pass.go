@@ -119,8 +119,8 @@ type sighting struct {
 
 // Pass makes one turn over the scope, in this order: ends and deadlines, collecting, due slots,
 // launches, and then, where the scope makes slots, removal of what is old. It begins no new action after
-// [ActFor] and is safe to repeat, to interrupt, and to make from several processes at once. The error joins what went wrong with single records or locations;
-// everything else was done all the same.
+// [ActFor] and is safe to repeat, to interrupt, and to make from several processes at once. The error joins what
+// went wrong with single records or locations; everything else was done all the same.
 func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 	begun := r.Now()
 	name := begun.UTC().Format("20060102T150405.000Z")
@@ -164,7 +164,7 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 			errs = append(errs, fmt.Errorf("remove what is old: %w", err))
 		}
 	}
-	p.tally(active)
+	p.tally(ctx, active)
 	if !p.begins() { // there may be more to do
 		p.soon(r.Now())
 	}
@@ -172,15 +172,16 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 }
 
 // tally counts what is not ended.
-func (p *pass) tally(active []dayfly.Run) {
+func (p *pass) tally(ctx context.Context, active []dayfly.Run) {
 	for _, run := range active {
 		if run.State == dayfly.Ended {
 			continue
 		}
 		p.sum.Active++
-		if since := later(run.Slot, run.NotBefore); ready(run, p.now()) {
+		if ready(run, p.now()) {
 			p.sum.Waiting++
-			p.sum.Oldest = earliest(p.sum.Oldest, since)
+			job, _ := p.version(ctx, run.Version) // one that cannot be read, as is said already, has no jitter
+			p.sum.Oldest = earliest(p.sum.Oldest, dueAt(job, p.Installation, run))
 		}
 	}
 }
