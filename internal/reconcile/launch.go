@@ -59,10 +59,13 @@ func (p *pass) launchAll(ctx context.Context, active []dayfly.Run) ([]dayfly.Run
 // all that are ready wait for the same as before. Nobody has to wait for the turn to decide then, nor to read
 // anything anew; whatever has changed meanwhile rings.
 func (p *pass) standstill(ctx context.Context, active []dayfly.Run) bool {
+	now := p.now()
+	if !slices.ContainsFunc(active, func(r dayfly.Run) bool { return ready(r, now) }) {
+		return true
+	}
 	if p.scope.Run != "" || !p.scope.Slot.IsZero() || p.Machines > 0 && p.scope.Job != "" {
 		return false // they depend on runs that are not among these
 	}
-	now := p.now()
 	if slices.ContainsFunc(active, func(r dayfly.Run) bool { return ready(r, now) && r.Reason == "" }) {
 		return false // nobody has decided on it yet
 	}

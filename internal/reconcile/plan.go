@@ -112,7 +112,9 @@ type plan struct {
 func planSlots(m maker, set slots, cursor time.Time, taken []covered, room int, closing bool) plan {
 	p := plan{cursor: m.now}
 	from := runFrom(m.job, set, cursor, m.now)
-	p.miss(m, set, cursor, from, taken, foundLate(m, set, from))
+	if first, ok := set.Next(cursor); ok && first.Before(from) || len(taken) > 0 {
+		p.miss(m, set, cursor, from, taken, foundLate(m, set, from))
+	}
 	for at := from.Add(-time.Nanosecond); ; {
 		slot, ok := set.Next(later(at, cursor))
 		if !ok || slot.After(m.now) {
