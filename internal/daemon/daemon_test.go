@@ -230,6 +230,19 @@ func TestFailingPasses(t *testing.T) {
 			}
 		})
 	})
+	t.Run("are made all the same: starting the daemon anew would not help", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			l := &loop{pass: func(context.Context, int) (reconcile.Summary, error) {
+				return reconcile.Summary{}, errors.New("disk I/O error")
+			}}
+			d := started(t, daemon.Config{Loop: l})
+			time.Sleep(5 * time.Minute)
+			if h := d.Health(); h.Status != "failing" || !d.Turning() {
+				t.Errorf("it turns: %v, health is %+v", d.Turning(), h)
+			}
+		})
+	})
 	t.Run("a pass that hangs is said", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
@@ -238,7 +251,14 @@ func TestFailingPasses(t *testing.T) {
 				return reconcile.Summary{}, ctx.Err()
 			}}
 			d := started(t, daemon.Config{Loop: l})
-			time.Sleep(time.Minute)
+			time.Sleep(30 * time.Second)
+			if h := d.Health(); h.Status != "ok" || !d.Turning() {
+				t.Errorf("after half a minute it turns: %v, health is %+v", d.Turning(), h)
+			}
+			time.Sleep(30 * time.Second)
+			if d.Turning() {
+				t.Error("it turns while nothing comes of a pass for a minute")
+			}
 			if h := d.Health(); h.Status != "failing" || !strings.Contains(strings.Join(h.Errors, " "), "the last pass ended 1m0s ago") {
 				t.Errorf("health is %+v", h)
 			}

@@ -66,13 +66,19 @@ func (h *health) reaped(err error) {
 	h.reaperEr = err
 }
 
+// stuck tells how long ago the last pass ended, and whether that is too long ago. The caller holds mu.
+func (h *health) stuck() (time.Duration, bool) {
+	ago := h.now().Sub(h.looked)
+	return ago, ago > stuckAfter
+}
+
 // Health tells how the daemon is. It is failing while its passes, sweeps or reaper do, or hang.
 func (d *Daemon) Health() Health {
 	h := &d.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := Health{Status: "ok", Started: h.started, LastPass: h.good, Failures: h.failures, Active: h.active}
-	if ago := h.now().Sub(h.looked); ago > stuckAfter {
+	if ago, stuck := h.stuck(); stuck {
 		now.Errors = append(now.Errors, "the last pass ended "+ago.Round(time.Second).String()+" ago")
 	}
 	for _, err := range []error{h.passErr, h.sweepErr, h.reaperEr} {

@@ -64,5 +64,6 @@ func (d *Daemon) Turning() bool {
 	h := &d.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.now().Sub(h.looked) <= stuckAfter
+	_, stuck := h.stuck()
+	return !stuck
 }

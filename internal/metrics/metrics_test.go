@@ -50,11 +50,14 @@ func has(t *testing.T, m *metrics.Metrics, lines string) {
 				labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
 			}
 			value := one.GetCounter().GetValue() + one.GetGauge().GetValue() + float64(one.GetHistogram().GetSampleCount())
-			of := f.GetName()
+			of := ""
 			if len(labels) > 0 {
-				of += "{" + strings.Join(labels, ",") + "}"
+				of = "{" + strings.Join(labels, ",") + "}"
 			}
-			fmt.Fprintf(&got, "%s %v\n", of, value)
+			fmt.Fprintf(&got, "%s%s %v\n", f.GetName(), of, value)
+			if h := one.GetHistogram(); h != nil {
+				fmt.Fprintf(&got, "%s_sum%s %v\n", f.GetName(), of, h.GetSampleSum())
+			}
 		}
 	}
 	for line := range strings.Lines(lines) {
@@ -85,18 +88,45 @@ func everything(m *metrics.Metrics) {
 	m.Ended(r)
 	m.Ended(run("backup", slot.Add(-time.Hour), dayfly.Failed))
 	m.Ended(run("backup", slot, dayfly.Skipped))
-	m.Passed(reconcile.Summary{Inserted: 1, Missed: 2, Skipped: 3, Removed: 4, Active: 5, Waiting: 6, Oldest: slot.Add(-time.Minute)}, time.Millisecond, nil)
-	m.Passed(reconcile.Summary{Active: 99}, time.Millisecond, errors.New("no"))
+	m.Passed(reconcile.Summary{Inserted: 1, Missed: 2, Skipped: 3, Removed: 4, Active: 5, Waiting: 6, Oldest: slot.Add(-time.Minute)}, 500*time.Millisecond, nil)
+	m.Passed(reconcile.Summary{Active: 99}, 250*time.Millisecond, errors.New("no"))
 	m.Swept([]reconcile.Finding{{Action: "ended"}}, nil)
 	m.Reaped([]dayfly.Machine{{}}, errors.New("no"))
-	m.Committed(time.Millisecond, nil)
-	m.Called("local", "launch", time.Millisecond, &machine.CapacityError{Scope: "here", Err: errors.New("full")})
+	m.Committed(250*time.Millisecond, nil)
+	m.Called("local", "launch", 1500*time.Millisecond, &machine.CapacityError{Scope: "here", Err: errors.New("full")})
 	m.Listed("local", machine.Listing{Complete: []machine.Location{"local"}, Machines: []dayfly.Machine{
 		{ID: "local/1", State: dayfly.MachineRunning, Tags: dayfly.Tags{Installation: "home", Deadline: slot.Add(time.Hour)}},
 		{ID: "local/2", State: dayfly.MachineStopping, Tags: dayfly.Tags{Installation: "home", Deadline: slot.Add(-time.Minute)}},
 		{ID: "local/3", State: dayfly.MachineTerminated, Tags: dayfly.Tags{Installation: "home", Deadline: slot.Add(-time.Hour)}},
 		{ID: "local/4", State: dayfly.MachineRunning, Tags: dayfly.Tags{Installation: "other", Deadline: slot.Add(-time.Hour)}},
 	}})
+}
+
+// Lateness is that of the schedule: of a run's first launch and start, and never less than none.
+func TestLateness(t *testing.T) {
+	t.Parallel()
+	m, _ := setup()
+	again := run("backup", slot, dayfly.Failed)
+	again.Attempts = append(again.Attempts, dayfly.Attempt{Number: 2, Provider: "local", LaunchedAt: slot.Add(time.Hour)})
+	m.Begun(again, slot)
+	asked := run("backup", slot, dayfly.Succeeded)
+	asked.Trigger = dayfly.TriggerManual
+	m.Begun(asked, slot)
+	m.Started(asked, slot)
+	has(t, m, `dayfly_attempts_begun_total{provider="local"} 2
+dayfly_launch_lateness_seconds 0
+dayfly_start_lateness_seconds 0
+`)
+	early := run("backup", slot, dayfly.Succeeded)
+	m.Begun(early, slot.Add(time.Minute)) // the clock was set back in between
+	m.Started(early, slot.Add(time.Minute))
+	m.Begun(early, slot)
+	m.Started(early, slot)
+	has(t, m, `dayfly_launch_lateness_seconds 2
+dayfly_launch_lateness_seconds_sum 2
+dayfly_start_lateness_seconds 2
+dayfly_start_lateness_seconds_sum 3
+`)
 }
 
 func TestWhatIsCounted(t *testing.T) {
@@ -113,7 +143,9 @@ dayfly_job_last_success_timestamp_seconds{job_name="backup"} %v
 dayfly_job_last_run_failed{job_name="backup"} 1
 dayfly_job_last_duration_seconds{job_name="backup"} 60
 dayfly_launch_lateness_seconds 1
+dayfly_launch_lateness_seconds_sum 2
 dayfly_start_lateness_seconds 1
+dayfly_start_lateness_seconds_sum 3
 dayfly_runs_made_total 1
 dayfly_slots_missed_total 2
 dayfly_slots_skipped_total 3
@@ -123,13 +155,19 @@ dayfly_runs_waiting 6
 dayfly_oldest_waiting_run_seconds 60
 dayfly_passes_total{result="ok"} 1
 dayfly_passes_total{result="error"} 1
+dayfly_pass_seconds 2
+dayfly_pass_seconds_sum 0.75
 dayfly_pass_last_success_timestamp_seconds %v
 dayfly_sweep_machines_total{action="ended"} 1
 dayfly_sweep_machines_total{action="suspect"} 0
 dayfly_reaps_total{result="error"} 1
 dayfly_reaper_ended_total 1
 dayfly_store_commits_total{result="ok"} 1
+dayfly_store_commit_seconds 1
+dayfly_store_commit_seconds_sum 0.25
 dayfly_provider_calls_total{call="launch",provider="local",result="capacity"} 1
+dayfly_provider_call_seconds{call="launch",provider="local"} 1
+dayfly_provider_call_seconds_sum{call="launch",provider="local"} 1.5
 dayfly_machines{location="local"} 2
 dayfly_machines_past_deadline{location="local"} 1
 dayfly_machine_nearest_deadline_seconds{location="local"} -60
