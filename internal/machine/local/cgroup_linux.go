@@ -157,7 +157,8 @@ func cgroupDir(mounts []mount, path string, is func(mount) bool) string {
 // those are passed on, else beside it, since a cgroup with processes cannot pass any on.
 func delegated(own string, root bool, want []controller) (dir string, has []string) {
 	dirs := []string{own, filepath.Dir(own)}
-	if !root && isGiven(dirs[1]) && isFree(dirs[1]) {
+	free, err := cgroupEmpty(dirs[1])
+	if !root && free && err == nil && isGiven(dirs[1]) {
 		for _, c := range want { // it is ours to pass on what systemd gave the unit (Delegate=, DelegateSubgroup=)
 			_ = os.WriteFile(filepath.Join(dirs[1], "cgroup.subtree_control"), []byte("+"+string(c)), 0)
 		}
@@ -186,12 +187,6 @@ func isGiven(dir string) bool {
 		}
 	}
 	return false
-}
-
-// isFree tells whether no process is in the cgroup itself.
-func isFree(dir string) bool {
-	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	return err == nil && len(bytes.TrimSpace(b)) == 0
 }
 
 func cgroupDirs(cs []cgroup) []string {
@@ -288,7 +283,7 @@ func emptyCgroup(ctx context.Context, dir string) error {
 }
 
 // memoryUsed is the most that all processes had at one time, where a cgroup limits their memory, and whether one of
-// them was killed since there was no more. Zero where none does or the kernel does not tell.
+// them was killed since that limit was reached. Zero where none does or the kernel does not tell.
 func memoryUsed(cs []cgroup) (peak int64, killed bool) {
 	i := slices.IndexFunc(cs, func(c cgroup) bool { return slices.Contains(c.controllers, memoryController) })
 	if i < 0 {
@@ -305,12 +300,14 @@ func memoryUsed(cs []cgroup) (peak int64, killed bool) {
 	text, _ := os.ReadFile(filepath.Join(cs[i].dir, used))
 	peak = number(strings.TrimSpace(string(text)))
 	text, _ = os.ReadFile(filepath.Join(cs[i].dir, events))
+	counts := map[string]int64{}
 	for line := range strings.Lines(string(text)) {
-		if kills, ok := strings.CutPrefix(line, "oom_kill "); ok {
-			killed = number(strings.TrimSpace(kills)) > 0
-		}
+		name, count, _ := strings.Cut(strings.TrimSpace(line), " ")
+		counts[name] = number(count)
 	}
-	return peak, killed
+	// What was killed for want of memory in a cgroup above, or on the whole host, is among the kills. Version 2
+	// tells apart whether it was this limit.
+	return peak, counts["oom_kill"] > 0 && (counts["oom"] > 0 || !cs[i].v2)
 }
 
 // removeCgroup removes an empty cgroup. The kernel may need a moment to let go of the last process.

@@ -147,7 +147,8 @@ func TestMemoryOfACgroup(t *testing.T) {
 	all := []controller{pidsController, memoryController}
 	d := fakeCgroups(t, map[string]string{
 		"one/memory.max_usage_in_bytes": "1234\n", "two/memory.peak": "5678\n", "odd/memory.peak": "max\n", "old/memory.max": "9\n",
-		"one/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", "two/memory.events": "max 7\noom 1\noom_kill 0\n", "old/memory.events": "oom_kill 1\n",
+		"one/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", "two/memory.events": "max 7\noom 1\noom_kill 0\n", "old/memory.events": "max 9\noom 3\noom_kill 1\n",
+		"host/memory.peak": "77\n", "host/memory.events": "max 0\noom 0\noom_kill 1\n",
 	})
 	for name, c := range map[string]struct {
 		cgroups []cgroup
@@ -158,6 +159,7 @@ func TestMemoryOfACgroup(t *testing.T) {
 		"version 2":      {[]cgroup{{dir: d + "/two", v2: true, controllers: all}}, 5678, false},
 		"not limited":    {[]cgroup{{dir: d + "/two", v2: true, controllers: all[:1]}}, 0, false},
 		"an old kernel":  {[]cgroup{{dir: d + "/old", v2: true, controllers: all}}, 0, true},
+		"a full host":    {[]cgroup{{dir: d + "/host", v2: true, controllers: all}}, 77, false},
 		"not a number":   {[]cgroup{{dir: d + "/odd", v2: true, controllers: all}}, 0, false},
 		"no cgroup here": {nil, 0, false},
 	} {
