@@ -41,6 +41,7 @@ type edge struct{ from, to, why string }
 var edges = []edge{
 	{"internal/spec", "dayfly", ""},
 	{"internal/spec", "internal/schedule", ""},
+	{"internal/spec", "internal/term", "a caret below a line stands where a terminal shows what is wrong"},
 	{"internal/crontab", "dayfly", ""},
 	{"internal/crontab", "internal/schedule", ""},
 	{"internal/crontab", "internal/spec", "what it writes are job files, and what is wrong with a crontab is shown as with them"},

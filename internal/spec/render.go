@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dayfly-io/dayfly/internal/term"
 )
 
 // Formats are what [Render] can write.
@@ -130,18 +132,9 @@ func begin(line string, column, room int) int {
 	return n
 }
 
-// cells is how many cells of a terminal a character takes.
-func cells(r rune) int {
-	switch {
-	case r < 0x300:
-		return 1
-	case unicode.Is(unicode.Mn, r):
-		return 0
-	case wide(r):
-		return 2
-	}
-	return 1
-}
+// cells is how many cells of a terminal a character takes at most. One that joins the one before it counts
+// too: a line may have a million of them.
+func cells(r rune) int { return max(1, term.Width(string(r))) }
 
 // window is the part of a line that is shown, in characters that cannot drive a terminal.
 func window(line string, cut, room int) string {
@@ -164,19 +157,7 @@ func window(line string, cut, room int) string {
 }
 
 // pad is as many blanks as the text is wide.
-func pad(text []rune) string {
-	var b strings.Builder
-	for _, r := range text {
-		b.WriteString("  "[:cells(r)])
-	}
-	return b.String()
-}
-
-// wide tells whether terminals use two cells for a character.
-func wide(r rune) bool {
-	return unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) ||
-		r >= 0xFF01 && r <= 0xFF60 || r >= 0x1F300 && r <= 0x1FAFF
-}
+func pad(text []rune) string { return strings.Repeat(" ", term.Width(string(text))) }
 
 // printable is the text with one harmless character for each that a terminal would obey: tabs become
 // blanks, everything else that does not print becomes U+FFFD.

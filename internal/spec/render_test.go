@@ -129,6 +129,36 @@ func TestExcerptsFitATerminal(t *testing.T) {
 	}
 }
 
+// Some characters take two cells, some join those before them, and an error is short whatever its line.
+func TestCaretsBelowWideCharacters(t *testing.T) {
+	t.Parallel()
+	for line, at := range map[string]int{
+		"a: WRONG":                             3,
+		"# ✅ 🚀 WRONG":                          8,
+		"# 日本 WRONG":                           7,
+		"# e\u0301e\u0301 WRONG":               5,
+		"# 👩\u200d👩\u200d👧 WRONG":              11, // something that prints is shown for a joiner, which does not
+		"# e" + strings.Repeat("\u0301", 9999): -1,
+	} {
+		column := len([]rune(line))
+		if at >= 0 {
+			column -= 4
+		}
+		var b strings.Builder
+		e := &spec.Error{File: "a.yaml", Line: 1, Column: column, Length: 5, Problem: "wrong", Source: []string{line}}
+		if err := spec.Render(&b, "text", []*spec.Error{e}); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(b.String(), "\n")
+		if before := len("  1 | "); at >= 0 && lines[2] != strings.Repeat(" ", before-2)+"| "+strings.Repeat(" ", at)+"^^^^^" {
+			t.Errorf("want %d cells before the caret:\n%s", at, b.String())
+		}
+		if b.Len() > 1000 {
+			t.Errorf("an error has %d bytes", b.Len())
+		}
+	}
+}
+
 // A program is not a job file with hundreds of errors.
 func TestWhatIsNoText(t *testing.T) {
 	t.Parallel()

@@ -347,22 +347,22 @@ var jobKeys = table{
 			"A removed job's runs are kept as it said last.",
 	},
 	{
-		Path: "keep.results", Form: term(), Otherwise: "what the settings say, else for ever", Example: "results: 90d",
+		Path: "keep.results", Form: keeping(), Otherwise: "what the settings say, else for ever", Example: "results: 90d",
 		Doc: "How long results are kept.",
 	},
 	{
-		Path: "keep.logs", Form: term(), Otherwise: "what the settings say, else for ever", Example: "logs: 30d",
+		Path: "keep.logs", Form: keeping(), Otherwise: "what the settings say, else for ever", Example: "logs: 30d",
 		Doc: "How long logs are kept.",
 	},
 	{
-		Path: "keep.history", Form: term(), Otherwise: "what the settings say, else for ever", Example: "history: 365d",
+		Path: "keep.history", Form: keeping(), Otherwise: "what the settings say, else for ever", Example: "history: 365d",
 		Doc:  "How long the records of runs are kept.",
 		More: "With the record goes all that is left of the run. Until then the record says what was removed, when, and by which rule.",
 	},
 }
 
-// term is how long something is kept.
-func term() Form {
+// keeping is how long something is kept.
+func keeping() Form {
 	return length(time.Hour, maxKeep).instead(choice("forever", "also where the settings say something else"))
 }
 
@@ -416,15 +416,15 @@ var settingsKeys = table{
 		Doc: "How long is kept what runs leave whose job says nothing of it.",
 	},
 	{
-		Path: "keep.results", Form: term(), Default: "forever", Example: "results: 90d",
+		Path: "keep.results", Form: keeping(), Default: "forever", Example: "results: 90d",
 		Doc: "How long results are kept.",
 	},
 	{
-		Path: "keep.logs", Form: term(), Default: "forever", Example: "logs: 30d",
+		Path: "keep.logs", Form: keeping(), Default: "forever", Example: "logs: 30d",
 		Doc: "How long logs are kept.",
 	},
 	{
-		Path: "keep.history", Form: term(), Default: "forever", Example: "history: 365d",
+		Path: "keep.history", Form: keeping(), Default: "forever", Example: "history: 365d",
 		Doc: "How long the records of runs are kept, with all the rest.",
 	},
 	{Path: "ec2", Form: mapping(), Doc: "How machines on ec2 are made.", Missing: noEC2},
