@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -26,7 +25,7 @@ func (s *Store) Check(ctx context.Context) error {
 		return fmt.Errorf("check %s: %w", s.path, err)
 	}
 	if len(found) != 1 || found[0] != "ok" {
-		return fmt.Errorf("check %s: %w", s.path, errors.New(strings.Join(found, "; ")))
+		return fmt.Errorf("check %s: %s", s.path, strings.Join(found, "; "))
 	}
 	return nil
 }

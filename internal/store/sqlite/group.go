@@ -98,12 +98,12 @@ func (s *Store) changed(ctx context.Context, f func(ctx context.Context) error) 
 	}
 	select {
 	case err := <-c.done:
-		return s.mapError(err)
+		return mapError(s.path, err)
 	case <-ctx.Done():
 		if s.group.leave(c) {
 			return ctx.Err()
 		}
-		return s.mapError(<-c.done) // it is being done, and that takes milliseconds
+		return mapError(s.path, <-c.done) // it is being done, and that takes milliseconds
 	}
 }
 

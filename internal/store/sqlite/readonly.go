@@ -52,7 +52,7 @@ func openReadOnly(ctx context.Context, path string, o Options) (*Store, error) {
 			Hint:    "make that file system writable, or look at a copy of the directory with --data COPY",
 		}
 	}
-	return s, (&Store{path: path}).mapError(err)
+	return s, mapError(path, err)
 }
 
 func lookAt(ctx context.Context, path string, o Options, more string) (*Store, error) {

@@ -142,7 +142,7 @@ func (s *Store) connect(ctx context.Context, wait time.Duration, h hooks) (err e
 	}
 	s.write = newStatements(s.conn.PrepareContext)
 	if err := s.settle(ctx); err != nil {
-		return s.mapError(err)
+		return mapError(s.path, err)
 	}
 	// Always: the process that made the file may have died before it came to this.
 	if err := durable.Sync(filepath.Dir(s.path), h.sync); err != nil {
@@ -154,7 +154,7 @@ func (s *Store) connect(ctx context.Context, wait time.Duration, h hooks) (err e
 	s.pool.SetMaxOpenConns(readers)
 	s.pool.SetMaxIdleConns(readers)
 	s.read = newStatements(s.pool.PrepareContext)
-	return s.mapError(s.pool.PingContext(ctx))
+	return mapError(s.path, s.pool.PingContext(ctx))
 }
 
 // create makes the file, for its owner alone. It opens no file that is there (see the package comment).
@@ -253,16 +253,16 @@ func transact(ctx context.Context, conn *sql.Conn, f func(ctx context.Context) e
 }
 
 // mapError gives an error of SQLite with a next step the port's name, and one of the disk the file's.
-func (s *Store) mapError(err error) error {
+func mapError(path string, err error) error {
 	var e *sqlitelib.Error
 	if !errors.As(err, &e) {
 		return err
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY:
-		return fmt.Errorf("%w: %s: %w", store.ErrDisk, s.path, err)
+		return fmt.Errorf("%w: %s: %w", store.ErrDisk, path, err)
 	case sqlite3.SQLITE_CANTOPEN: // of the file, or of the journals beside it
-		return fmt.Errorf("%w: %s: %w", store.ErrOpen, s.path, err)
+		return fmt.Errorf("%w: %s: %w", store.ErrOpen, path, err)
 	case sqlite3.SQLITE_BUSY:
 		return fmt.Errorf("%w: %w", store.ErrBusy, err)
 	}
@@ -332,24 +332,24 @@ func (s *Store) row(ctx context.Context, query string, args ...any) (*sql.Row, e
 func (s *Store) find(ctx context.Context, query string, args []any, into ...any) error {
 	st, err := s.read.of(ctx, query)
 	if err != nil {
-		return s.mapError(err)
+		return mapError(s.path, err)
 	}
 	err = st.QueryRowContext(ctx, args...).Scan(into...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.ErrNotFound
 	}
-	return s.mapError(err)
+	return mapError(s.path, err)
 }
 
 // list reads rows, each by f.
 func (s *Store) list(ctx context.Context, query string, args []any, f func(scan func(...any) error) error) error {
 	st, err := s.read.of(ctx, query)
 	if err != nil {
-		return s.mapError(err)
+		return mapError(s.path, err)
 	}
 	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {
-		return s.mapError(err)
+		return mapError(s.path, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -357,5 +357,5 @@ func (s *Store) list(ctx context.Context, query string, args []any, f func(scan 
 			return err
 		}
 	}
-	return s.mapError(rows.Err())
+	return mapError(s.path, rows.Err())
 }
