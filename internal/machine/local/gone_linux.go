@@ -37,7 +37,18 @@ func (f folder) look() (sight, error) {
 		return sight{state: dayfly.MachinePending}, nil
 	}
 	// No supervisor lives and none can start: what is written here now stays.
-	rest, err := f.remains()
+	st, in, err := f.records()
+	if err != nil {
+		return sight{}, err
+	}
+	before, err := st.before()
+	if err != nil {
+		return sight{}, err
+	}
+	rest := "" // whatever it was, it ended with that boot
+	if !before {
+		rest, err = f.remains(st, in)
+	}
 	if err != nil {
 		return sight{}, err
 	}
@@ -47,11 +58,6 @@ func (f folder) look() (sight, error) {
 	reason := f.closedReason()
 	if !closed {
 		reason = "its supervisor vanished"
-		st, _, err := f.records()
-		before, berr := st.before()
-		if err := errors.Join(err, berr); err != nil {
-			return sight{}, err
-		}
 		if before {
 			reason = "the host was started anew, or it ran on another host"
 		}
@@ -59,15 +65,9 @@ func (f folder) look() (sight, error) {
 	return sight{state: dayfly.MachineTerminated, reason: reason}, nil
 }
 
-// remains says what of a machine still lives without a supervisor; empty when it is gone.
-func (f folder) remains() (string, error) {
-	st, in, err := f.records()
-	if err != nil {
-		return "", err
-	}
-	if before, err := st.before(); before || err != nil {
-		return "", err // whatever it was, it ended with that boot
-	}
+// remains says what of a machine that was started in this boot still lives without a supervisor; empty when it
+// is gone.
+func (f folder) remains(st startedFile, in *initFile) (string, error) {
 	if st.Supervisor.PID != 0 {
 		if rest, err := f.initRemains(in); rest != "" || err != nil {
 			return rest, err
