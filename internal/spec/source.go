@@ -53,7 +53,7 @@ func newSource(name string, data []byte, report func(e *Error)) (*source, bool) 
 		return s, false
 	}
 	if notText(data) {
-		fault(RuleEncoding, span{}, "the file is not text", "a job file is YAML, written in UTF-8")
+		fault(RuleEncoding, span{}, "the file is not text", "write it in YAML, in UTF-8")
 		return s, false
 	}
 	s.text = strings.TrimPrefix(string(data), "\uFEFF")
