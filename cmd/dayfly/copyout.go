@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/archive"
@@ -34,8 +35,13 @@ func copyOut(ctx context.Context, b bucket.Bucket, results []dayfly.Result, to s
 	defer root.Close()
 	var wanted []dayfly.Result
 	var errs []error
+	names := map[string]bool{}
 	for _, r := range results {
 		there, err := standing(root, r)
+		if err == nil && names[fileName(r)] {
+			err = suspect(r, "the report names it twice")
+		}
+		names[fileName(r)] = true
 		switch {
 		case err == nil && !there:
 			wanted = append(wanted, r)
@@ -66,14 +72,43 @@ func fileName(r dayfly.Result) string {
 
 var errDiffers = errors.New("something else is there")
 
+// What an agent has ever saved; who wrote a report that says more is none.
+const (
+	mostLevels = 1100 // directories below one another
+	mostPart   = 255  // bytes between two slashes
+)
+
+// checkName refuses a name that a report has from no directory.
+func checkName(r dayfly.Result) error {
+	name := fileName(r)
+	switch {
+	case !filepath.IsLocal(name) || path.Clean(name) != name:
+		return suspect(r, "its name leads out of the directory")
+	case strings.Count(name, "/") > mostLevels:
+		return suspect(r, fmt.Sprintf("it lies more than %d directories deep", mostLevels))
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if len(part) > mostPart {
+			return suspect(r, fmt.Sprintf("a part of its name has more than %d bytes", mostPart))
+		}
+	}
+	return nil
+}
+
+// suspect is the error of a result that no agent reports.
+func suspect(r dayfly.Result, problem string) error {
+	name := fileName(r)
+	return &dayfly.Error{
+		Code: dayfly.CodeInternal, Message: fmt.Sprintf("copy result %q: %s", name[:min(len(name), 100)], problem),
+		Hint: "dayfly results -o wide shows its key, under which it lies in the bucket",
+	}
+}
+
 // standing tells whether a result is there already. Anything else at its place is errDiffers.
 func standing(root *os.Root, r dayfly.Result) (bool, error) {
 	name := fileName(r)
-	if !filepath.IsLocal(name) || path.Clean(name) != name {
-		return false, &dayfly.Error{
-			Code: dayfly.CodeInternal, Message: fmt.Sprintf("copy result %q: its name leads out of the directory", name),
-			Hint: "dayfly results -o wide shows its key, under which it lies in the bucket",
-		}
+	if err := checkName(r); err != nil {
+		return false, err
 	}
 	info, err := root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -127,7 +162,7 @@ func copyResult(ctx context.Context, b bucket.Bucket, root *os.Root, r dayfly.Re
 		return unwritable(err, toElsewhere)
 	}
 	sum := sha256.New()
-	_, err = io.Copy(io.MultiWriter(out, sum), in)
+	_, err = io.Copy(io.MultiWriter(out, sum), io.LimitReader(in, r.Size+1)) // a longer one is not the one that was reported
 	if err == nil && hex.EncodeToString(sum.Sum(nil)) != r.SHA256 {
 		err = &dayfly.Error{
 			Code: dayfly.CodeInternal, Message: "what is stored has another SHA-256 than the agent reported",

@@ -162,14 +162,9 @@ func (p *packer) children(dir string) error {
 
 func (p *packer) write(w io.Writer) error {
 	tw := tar.NewWriter(w)
-	var total int64
+	p.total = 0 // what was looked at may have grown since
 	for _, name := range slices.Sorted(maps.Keys(p.entries)) {
-		n, err := p.writeEntry(tw, name, p.entries[name])
-		if err == nil {
-			total += n
-			err = p.limits.bytes(total)
-		}
-		if err != nil {
+		if err := p.writeEntry(tw, name, p.entries[name]); err != nil {
 			return problem(name, err)
 		}
 	}
@@ -179,33 +174,37 @@ func (p *packer) write(w io.Writer) error {
 	return nil
 }
 
-func (p *packer) writeEntry(tw *tar.Writer, name string, info fs.FileInfo) (int64, error) {
+func (p *packer) writeEntry(tw *tar.Writer, name string, info fs.FileInfo) error {
 	h := &tar.Header{Name: name, ModTime: time.Unix(0, 0), Mode: int64(mode(info.Mode()))}
 	switch m := info.Mode(); {
 	case m.IsDir():
 		h.Typeflag, h.Name = tar.TypeDir, name+"/"
-		return 0, tw.WriteHeader(h)
+		return tw.WriteHeader(h)
 	case m&fs.ModeSymlink != 0:
 		target, err := p.root.Readlink(name)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if err := checkLink(p.root, name, target); err != nil {
-			return 0, err
+			return err
 		}
 		h.Typeflag, h.Linkname, h.Mode = tar.TypeSymlink, target, 0o777
-		return 0, tw.WriteHeader(h)
+		return tw.WriteHeader(h)
 	}
 	f, info, err := OpenRegular(p.root, name)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer f.Close()
 	h.Typeflag, h.Size, h.Mode = tar.TypeReg, info.Size(), int64(mode(info.Mode()))
-	if err := tw.WriteHeader(h); err != nil {
-		return 0, err
+	p.total += h.Size
+	if err := p.limits.bytes(p.total); err != nil {
+		return err
 	}
-	return h.Size, copyExactly(tw, f, h.Size)
+	if err := tw.WriteHeader(h); err != nil {
+		return err
+	}
+	return copyExactly(tw, f, h.Size)
 }
 
 // copyExactly copies the whole of a file that must be as long as it was when it was opened.
