@@ -96,7 +96,7 @@ const (
 
 func checkDisk(ctx context.Context, p *patient) []finding {
 	places := []string{p.dir}
-	if b := p.bucketDir(); b != "" && !strings.HasPrefix(b, p.dir+string(filepath.Separator)) {
+	if b := p.bucketDir(); b != "" && !isWithin(b, p.dir) {
 		places = append(places, b)
 	}
 	var found []finding
@@ -186,13 +186,21 @@ func (p *patient) daily(ctx context.Context) int64 {
 	return int64(float64(all) / days)
 }
 
-// bucketDir is where the bucket is, as far as the settings can be read.
-func (p *patient) bucketDir() string {
+// home is the data directory, with its records where they can be read; nil where the settings cannot.
+func (p *patient) home() *home {
 	settings, _, err := readSettings(filepath.Join(p.dir, settingsFile))
 	if err != nil {
-		return ""
+		return nil
 	}
-	return (&home{dir: p.dir, settings: settings}).bucketDir()
+	return &home{dir: p.dir, settings: settings, store: p.store()}
+}
+
+// bucketDir is where the bucket is, as far as the settings can be read.
+func (p *patient) bucketDir() string {
+	if h := p.home(); h != nil {
+		return h.bucketDir()
+	}
+	return ""
 }
 
 func checkStore(ctx context.Context, p *patient) []finding {
@@ -222,11 +230,15 @@ func checkStore(ctx context.Context, p *patient) []finding {
 }
 
 func checkBucket(ctx context.Context, p *patient) []finding {
-	where := p.bucketDir()
-	switch {
-	case where == "":
+	h := p.home()
+	if h == nil {
 		return []finding{fail("see the check settings", "where it is cannot be read")}
-	case !exists(where):
+	}
+	where := h.bucketDir()
+	if !exists(where) {
+		if err := h.bucketGone(); err != nil {
+			return []finding{failed(err, "")}
+		}
 		if err := unix.Access(ancestor(where), unix.W_OK|unix.X_OK); err != nil {
 			return []finding{fail("make "+where+", or name another in "+settingsFile, "%s is not there, and cannot be made: %s", where, err)}
 		}

@@ -126,6 +126,23 @@ func TestDoctorFinds(t *testing.T) {
 		}
 		has(t, c.finds(1, "bucket"), "fail ", "ls -ld "+bucket)
 	})
+	t.Run("a bucket that is not mounted", func(t *testing.T) {
+		t.Parallel()
+		c, _ := withClock(t)
+		bucket := filepath.Join(t.TempDir(), "disk", "bucket")
+		bucketAt(t, c, bucket)
+		if err := os.Remove(bucket); err != nil {
+			t.Fatal(err)
+		}
+		has(t, c.finds(0, "bucket"), "is not there yet: the first run makes it")
+		file := jobFileOf(t, "once", "run: exit 0\ntimeout: 20s\ndeadline: 40s\n")
+		c.want(0, "run", file)
+		if err := os.RemoveAll(bucket); err != nil {
+			t.Fatal(err)
+		}
+		c.want(exitError, "run", file)
+		has(t, c.finds(1, "bucket"), "fail the bucket "+bucket+" is not there, and logs and results of earlier runs should be in it → mount or copy it there")
+	})
 	t.Run("a clock that was ahead", func(t *testing.T) {
 		t.Parallel()
 		c, k, _ := applied(t, nightly)
