@@ -22,10 +22,9 @@ type filler struct {
 
 func (a *app) newFiller(ctx context.Context, w *watch, id dayfly.BackfillID) (*filler, error) {
 	w.own = true
-	m := &many{watch: w, view: &tally{w: a.err, tty: a.errTTY, marks: a.marks(), now: a.now, since: a.now()}}
-	m.of = reconcile.Scope{Scope: store.Scope{Job: id.Job()}, Fill: id, Own: true}
-	f := &filler{many: m, at: map[dayfly.RunID]int{}}
-	f.fill.ID = id
+	of := reconcile.Scope{Scope: store.Scope{Job: id.Job()}, Fill: id, Own: true}
+	f := &filler{many: &many{watch: w, of: of, view: a.newTally()}, at: map[dayfly.RunID]int{}}
+	f.fill.ID, f.look = id, f.lookAround
 	if err := f.read(ctx); err != nil {
 		return nil, err
 	}
@@ -102,37 +101,8 @@ func (f *filler) take(r dayfly.Run) {
 	f.runs = append(f.runs, r)
 }
 
-// turn acts if nobody else does, looks, and shows what has changed.
-func (f *filler) turn(ctx context.Context) (next time.Time, err error) {
-	if err := f.home.gone(); err != nil {
-		return next, err
-	}
-	held, err := f.home.daemon()
-	if err != nil {
-		return next, err
-	}
-	if !held {
-		// Where none of them has a machine they may wait for runs that nobody else sees to their end.
-		waiting := 0
-		for _, r := range f.runs {
-			if r.State == dayfly.Due {
-				waiting++
-			}
-		}
-		if f.waits = ""; waiting > 0 && !slices.ContainsFunc(f.runs, func(r dayfly.Run) bool { return r.State != dayfly.Due && r.State != dayfly.Ended }) {
-			f.waits = f.of.Job
-		}
-		next = f.actOn(ctx, f.of)
-	}
-	if err := f.look(ctx); err != nil {
-		return next, err
-	}
-	f.view.update(f.runs)
-	return next, nil
-}
-
-// look reads what is under way, and what came and went since the last look.
-func (f *filler) look(ctx context.Context) error {
+// lookAround reads what is under way, and what came and went since the last look.
+func (f *filler) lookAround(ctx context.Context) error {
 	if err := f.read(ctx); err != nil {
 		return err
 	}
@@ -166,19 +136,8 @@ func (f *filler) look(ctx context.Context) error {
 	return nil
 }
 
-// untilEnded turns until the backfill is over.
-func (f *filler) untilEnded(ctx context.Context) error {
-	return f.loop(ctx, func() (time.Time, bool, error) {
-		next, err := f.turn(ctx)
-		return next, err == nil && !f.fill.EndedAt.IsZero(), err
-	}, func() error {
-		var errs []error
-		for _, r := range f.runs {
-			errs = append(errs, f.notGone(r))
-		}
-		return errors.Join(errs...)
-	})
-}
+// over tells whether the backfill is.
+func (f *filler) over() bool { return !f.fill.EndedAt.IsZero() }
 
 // stayWithFill follows a backfill to its end, or until an interrupt.
 func (a *app) stayWithFill(ctx context.Context, w *watch, id dayfly.BackfillID, flags backfillFlags) error {
@@ -186,7 +145,7 @@ func (a *app) stayWithFill(ctx context.Context, w *watch, id dayfly.BackfillID, 
 	if err != nil {
 		return err
 	}
-	err = f.untilEnded(ctx)
+	err = f.until(ctx, f.over)
 	f.view.clear()
 	switch {
 	case ctx.Err() != nil:
@@ -307,7 +266,7 @@ func (a *app) cancelBackfill(ctx context.Context, name string, flags backfillFla
 	if err != nil {
 		return err
 	}
-	err = f.untilEnded(ctx)
+	err = f.until(ctx, f.over)
 	f.view.clear()
 	if ctx.Err() != nil {
 		return f.detached(ctx)

@@ -17,11 +17,12 @@ import (
 	"github.com/dayfly-io/dayfly/internal/term"
 )
 
-// many follows the runs of one request together: the shards of an array.
+// many follows runs together: the shards of an array, or those of a backfill.
 type many struct {
 	*watch
 	of   reconcile.Scope
-	runs []dayfly.Run // as they were seen last, in their order
+	runs []dayfly.Run                // as they were seen last, in their order
+	look func(context.Context) error // sees them anew
 	view *tally
 }
 
@@ -58,10 +59,12 @@ func (a *app) attachMany(ctx context.Context, h *home, w *watch, f attachFlags, 
 
 // newMany follows runs of one job and slot.
 func (a *app) newMany(w *watch, runs []dayfly.Run) *many {
-	return &many{
+	m := &many{
 		watch: w, runs: runs, of: reconcile.Scope{Scope: store.Scope{Job: runs[0].Job}, Slot: runs[0].Slot},
-		view: &tally{w: a.err, tty: a.errTTY, marks: a.marks(), now: a.now, since: a.now()},
+		view: a.newTally(),
 	}
+	m.look = m.lookAtAll
+	return m
 }
 
 // groupID names all shards of a run's slot.
@@ -95,8 +98,7 @@ func (m *many) turn(ctx context.Context) (next time.Time, err error) {
 		return next, err
 	}
 	if !held {
-		// Where none of them has a machine they may wait for runs that nobody else sees to their end.
-		if m.waits = ""; !slices.ContainsFunc(m.runs, func(r dayfly.Run) bool { return r.State != dayfly.Due }) {
+		if m.waits = ""; allWait(m.runs) {
 			m.waits = m.of.Job
 		}
 		next = m.actOn(ctx, m.of)
@@ -108,8 +110,23 @@ func (m *many) turn(ctx context.Context) (next time.Time, err error) {
 	return next, nil
 }
 
-// look reads the runs that have not ended. Those that have never change.
-func (m *many) look(ctx context.Context) error {
+// allWait tells whether those that have not ended have no machine: they may wait for runs that nobody else sees
+// to their end.
+func allWait(runs []dayfly.Run) (wait bool) {
+	for _, r := range runs {
+		switch r.State {
+		case dayfly.Ended:
+		case dayfly.Due:
+			wait = true
+		default:
+			return false
+		}
+	}
+	return wait
+}
+
+// lookAtAll reads the runs that have not ended. Those that have never change.
+func (m *many) lookAtAll(ctx context.Context) error {
 	active, err := m.home.store.ActiveRuns(ctx, store.Scope{Job: m.of.Job})
 	if err != nil {
 		return fmt.Errorf("read active runs: %w", err)

@@ -42,21 +42,31 @@ shard, or of the job's latest. --shard picks one.`,
 			if was, err = again(args[0], was); err != nil {
 				return err
 			}
-			return a.attach(cmd.Context(), h, f, func(ctx context.Context) (runs []dayfly.Run, err error) {
-				for _, r := range was {
-					run, err := reconcile.Again(ctx, h.store, r.ID, a.now())
-					if err != nil {
-						return runs, err
-					}
-					runs = append(runs, run)
-				}
-				return runs, nil
+			return a.attach(cmd.Context(), h, f, func(ctx context.Context) ([]dayfly.Run, error) {
+				return a.retryAll(ctx, h, was)
 			}, was[0].Job)
 		},
 	}
 	f.add(cmd)
 	shard = shardFlag(cmd)
 	return cmd
+}
+
+// retryAll requests runs again, one after another. Where that ends early it says which go on all the same.
+func (a *app) retryAll(ctx context.Context, h *home, was []dayfly.Run) (runs []dayfly.Run, err error) {
+	var ids []string
+	for _, r := range was {
+		run, err := reconcile.Again(ctx, h.store, r.ID, a.now())
+		if err != nil {
+			if len(ids) > 0 {
+				h.ring()
+				a.say("Requested before that, and not taken back: %s.", fewOf(ids))
+			}
+			return nil, err
+		}
+		runs, ids = append(runs, run), append(ids, string(run.ID))
+	}
+	return runs, nil
 }
 
 // again leaves the shards of an array that may run again: those that ended, and not well. One run stays.

@@ -26,6 +26,10 @@ type tally struct {
 	live  bool
 }
 
+func (a *app) newTally() *tally {
+	return &tally{w: a.err, tty: a.errTTY, marks: a.marks(), now: a.now, since: a.now()}
+}
+
 // update shows what has changed.
 func (t *tally) update(runs []dayfly.Run) {
 	if t.ended == nil {
