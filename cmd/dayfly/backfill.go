@@ -156,10 +156,10 @@ func (a *app) backfill(cmd *cobra.Command, name string, f backfillFlags) error {
 	if err != nil {
 		return err
 	}
-	slots := p.chosen()
 	if f.dryRun {
 		return a.showSlots(p)
 	}
+	slots := p.chosen()
 	a.preview(a.err, p)
 	if len(slots) == 0 {
 		return nil
@@ -167,18 +167,29 @@ func (a *app) backfill(cmd *cobra.Command, name string, f backfillFlags) error {
 	if err := a.prompter(cmd).confirm(fmt.Sprintf("Run %s", plural(len(slots), "slot"))); err != nil {
 		return err
 	}
-	now, err := a.choose(ctx, h, p) // somebody may have taken their time to answer
-	if err != nil {
-		return err
+	if !f.yes { // somebody may have taken their time to answer
+		if slots, err = a.stillChosen(ctx, h, p, slots); err != nil {
+			return err
+		}
 	}
-	slots = slices.DeleteFunc(slots, func(at time.Time) bool {
-		return !slices.ContainsFunc(now, func(c reconcile.Candidate) bool { return c.Left == "" && c.Slot.Equal(at) })
-	})
 	if len(slots) == 0 {
 		a.say("Meanwhile all of them were run.")
 		return nil
 	}
 	return a.beginFill(ctx, h, p, slots)
+}
+
+// stillChosen leaves the slots that would be chosen now.
+func (a *app) stillChosen(ctx context.Context, h *home, p filling, slots []time.Time) ([]time.Time, error) {
+	var err error
+	if p.all, err = a.choose(ctx, h, p); err != nil {
+		return nil, err
+	}
+	now := map[time.Time]bool{}
+	for _, slot := range p.chosen() {
+		now[slot] = true
+	}
+	return slices.DeleteFunc(slots, func(slot time.Time) bool { return !now[slot] }), nil
 }
 
 // planFill finds out what a backfill would do.

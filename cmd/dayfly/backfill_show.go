@@ -46,7 +46,7 @@ func (a *app) preview(w io.Writer, p filling) {
 	if len(slots) > 0 {
 		line("first", "%s  %s", p.local(slots[0]), instant(slots[0]))
 		line("last", "%s  %s", p.local(slots[len(slots)-1]), instant(slots[len(slots)-1]))
-		if shape := p.perSlot(); shape != "" {
+		if shape := arrayText(p.job); shape != "" {
 			line("each", "%s", shape)
 		}
 	}
@@ -90,18 +90,6 @@ func (p filling) pace() string {
 	return fmt.Sprintf("%s at once, %s", number(p.flags.atOnce), order)
 }
 
-// perSlot is what a slot has of machines, where it is not one.
-func (p filling) perSlot() string {
-	if p.job.Array == nil {
-		return ""
-	}
-	text := plural(len(p.job.Shards()), "machine")
-	if n := p.job.AtOnce(); n > 0 {
-		text += fmt.Sprintf(", %d at once", n)
-	}
-	return text
-}
-
 // takes is how long it takes if the slots take as long as runs before did; empty where none is known.
 func (p filling) takes(slots int) string {
 	if p.each <= 0 || slots == 0 {
@@ -129,7 +117,7 @@ func (a *app) showSlots(p filling) error {
 	if p.flags.output == "table" {
 		var b strings.Builder
 		a.preview(&b, p)
-		_, err := io.WriteString(a.out, b.String())
+		_, err := io.WriteString(a.page(), b.String())
 		return err
 	}
 	rows := make([]slotRecord, len(p.all))

@@ -36,10 +36,7 @@ func timeOf(flag, text string, zone *time.Location, now time.Time, last bool) (t
 		return now.Add(-d), nil
 	}
 	wrong := func(at, n int, problem, hint string) (time.Time, error) {
-		message := fmt.Sprintf("--%s: %s", flag, problem)
-		if shown := clean(text); n > 0 && shown == text {
-			message += "\n  " + text + "\n  " + strings.Repeat(" ", at) + strings.Repeat("^", n)
-		}
+		message := fmt.Sprintf("--%s: %s%s", flag, problem, underlined(text, at, n))
 		return time.Time{}, &dayfly.Error{Code: dayfly.CodeInvalid, Message: message, Hint: hint}
 	}
 	m := dayForm.FindStringSubmatch(text)

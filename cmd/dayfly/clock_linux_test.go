@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -217,4 +219,25 @@ func TestReadingMakesNoSlots(t *testing.T) {
 	if out, _ := c.want(0, "history", "-o", "name"); out != "" {
 		t.Errorf("only serve makes slots into runs, and here are %s", out)
 	}
+}
+
+// TestServeLetsGoOfItsAddress: one that cannot begin holds nothing.
+func TestServeLetsGoOfItsAddress(t *testing.T) {
+	t.Parallel()
+	c, _ := withClock(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, said := c.want(exitError, "serve", "--listen", "127.0.0.1:0", "--metrics", l.Addr().String())
+	m := regexp.MustCompile(`Listening on http://(\S+)\n`).FindStringSubmatch(said)
+	if m == nil || exists(filepath.Join(c.data, announceFile)) {
+		t.Fatal(said)
+	}
+	again, err := net.Listen("tcp", m[1])
+	if err != nil {
+		t.Fatalf("it still listens: %v", err)
+	}
+	again.Close()
 }

@@ -50,11 +50,7 @@ shards of an array's slot are one line too; --shards shows them one by one.`,
 		if table && !cmd.Flags().Changed("limit") {
 			f.limit = tableLimit
 		}
-		only := func(dayfly.Run) bool { return true }
-		if f.backfill != "" {
-			only = func(r dayfly.Run) bool { return string(r.Backfill) == f.backfill }
-		}
-		return a.history(cmd.Context(), filter, only, f.limit, table && !f.shards, *output)
+		return a.history(cmd.Context(), filter, dayfly.BackfillID(f.backfill), f.limit, table && !f.shards, *output)
 	}
 	output = outputFlag(cmd)
 	cmd.Flags().IntVar(&f.limit, "limit", 0, fmt.Sprintf("at most `N` lines; 0 is all (default: %d in a table, else all)", tableLimit))
@@ -117,7 +113,7 @@ func ago(text string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
-func (a *app) history(ctx context.Context, f store.Filter, only func(dayfly.Run) bool, limit int, together bool, output string) error {
+func (a *app) history(ctx context.Context, f store.Filter, of dayfly.BackfillID, limit int, together bool, output string) error {
 	h, err := a.openAndGlance(ctx)
 	if err != nil {
 		return err
@@ -136,8 +132,11 @@ func (a *app) history(ctx context.Context, f store.Filter, only func(dayfly.Run)
 		return err
 	}
 	shown, more := 0, false
-	ranges = slices.DeleteFunc(ranges, func(dayfly.Range) bool { return !only(dayfly.Run{}) })
-	past := merged(onlyThose(s.History(ctx, f), only), ranges)
+	runs := s.History(ctx, f)
+	if of != "" {
+		runs, ranges = ofBackfill(runs, of), nil // no range is one's
+	}
+	past := merged(runs, ranges)
 	if together {
 		past = bySlot(past)
 	}
@@ -168,11 +167,11 @@ func (a *app) history(ctx context.Context, f store.Filter, only func(dayfly.Run)
 	return nil
 }
 
-// onlyThose leaves out runs that are not meant.
-func onlyThose(runs iter.Seq2[dayfly.Run, error], only func(dayfly.Run) bool) iter.Seq2[dayfly.Run, error] {
+// ofBackfill leaves the runs of a backfill.
+func ofBackfill(runs iter.Seq2[dayfly.Run, error], id dayfly.BackfillID) iter.Seq2[dayfly.Run, error] {
 	return func(yield func(dayfly.Run, error) bool) {
 		for r, err := range runs {
-			if (err != nil || only(r)) && !yield(r, err) {
+			if (err != nil || r.Backfill == id) && !yield(r, err) {
 				return
 			}
 		}

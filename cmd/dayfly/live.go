@@ -478,7 +478,7 @@ func (v *lineView) fills(s scene) error {
 			continue
 		}
 		v.said[id] = is
-		if _, err := fmt.Fprintf(v.a.out, "%s %s\n", s.at.UTC().Format("15:04:05Z"), term.Text(is)); err != nil {
+		if _, err := fmt.Fprintf(v.a.page(), "%s %s\n", s.at.UTC().Format("15:04:05Z"), term.Text(is)); err != nil {
 			return &brokenOutput{err}
 		}
 	}

@@ -197,13 +197,18 @@ func refusedText(text string, err error) error {
 	}
 	var errs []error
 	for _, e := range append([]*schedule.Error{first}, first.More...) {
-		message := e.Error()
-		if shown := clean(text); e.Len > 0 && shown == text {
-			message += "\n  " + text + "\n  " + strings.Repeat(" ", e.Offset) + strings.Repeat("^", e.Len)
-		}
+		message := e.Error() + underlined(text, e.Offset, e.Len)
 		errs = append(errs, &dayfly.Error{Code: dayfly.CodeInvalid, Message: message, Hint: cmp.Or(e.Hint, "dayfly explain schedule says what may stand there"), Err: e})
 	}
 	return &exit{exitUsage, errors.Join(errs...)}
+}
+
+// underlined is a text below a message, with carets under n bytes of it; nothing where n is 0 or it cannot be shown.
+func underlined(text string, at, n int) string {
+	if n == 0 || clean(text) != text {
+		return ""
+	}
+	return "\n  " + text + "\n  " + strings.Repeat(" ", at) + strings.Repeat("^", n)
 }
 
 // localForm is an instant in a zone, for people.

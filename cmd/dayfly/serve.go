@@ -174,8 +174,8 @@ func serving(ctx context.Context, h *home, hup <-chan os.Signal, jobs *jobsDir) 
 // stopFor is how long a daemon has to stop.
 const stopFor = 5 * time.Second
 
-// newDaemon puts the daemon together; closeAll is for when it has stopped.
-func (a *app) newDaemon(ctx context.Context, h *home, loop *reconcile.Reconciler, f serveFlags) (d *daemon.Daemon, closeAll func(), err error) {
+// newDaemon puts the daemon together; stopped is for when it has.
+func (a *app) newDaemon(ctx context.Context, h *home, loop *reconcile.Reconciler, f serveFlags) (d *daemon.Daemon, stopped func(), err error) {
 	providers, err := h.Providers() // the reaper's own
 	if err != nil {
 		return nil, nil, err
@@ -184,15 +184,28 @@ func (a *app) newDaemon(ctx context.Context, h *home, loop *reconcile.Reconciler
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen for the bell: %w", err)
 	}
-	closeAll = func() { _ = waiter.Close() }
 	_ = os.Remove(h.path(announceFile)) // of one that was killed
+	closeAll := func() {
+		_ = waiter.Close()
+		_ = os.Remove(h.path(announceFile))
+	}
 	c := daemon.Config{
 		Loop: loop, Bell: waiter.C(), Ring: h.ring, Now: a.now, Log: h.log,
 		Reaper: reconcile.Reaper{Installation: h.settings.Installation, Providers: providers, Now: a.now, Log: h.log},
 	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		closeAll()
+		for _, l := range []net.Listener{c.Listener, c.Metrics} {
+			if l != nil {
+				_ = l.Close()
+			}
+		}
+	}()
 	if f.listen != "" {
 		if c.Listener, err = net.Listen("tcp", f.listen); err != nil {
-			closeAll()
 			return nil, nil, &dayfly.Error{
 				Code: dayfly.CodeInternal, Message: fmt.Sprintf("listen on %s: %s", f.listen, err), Err: err,
 				Hint: "choose another --listen ADDR; port 0 takes a free one",
@@ -200,12 +213,7 @@ func (a *app) newDaemon(ctx context.Context, h *home, loop *reconcile.Reconciler
 		}
 		a.say("Listening on http://%s", c.Listener.Addr())
 		if err := h.announce(c.Listener.Addr().String(), a.now()); err != nil {
-			closeAll()
-			return nil, nil, errors.Join(err, c.Listener.Close())
-		}
-		closeAll = func() {
-			_ = waiter.Close()
-			_ = os.Remove(h.path(announceFile))
+			return nil, nil, err
 		}
 	}
 	if h.metrics != nil {
@@ -213,7 +221,6 @@ func (a *app) newDaemon(ctx context.Context, h *home, loop *reconcile.Reconciler
 			err = h.recall(ctx)
 		}
 		if err != nil {
-			closeAll()
 			return nil, nil, err
 		}
 		c.Scrape, c.Watch = h.metrics.Handler(), h.metrics

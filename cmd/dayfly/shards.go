@@ -134,14 +134,22 @@ func shapeOf(job dayfly.Job) []string {
 	if job.Jitter > 0 {
 		parts = append(parts, "up to "+took(job.Jitter.Duration())+" later")
 	}
-	if job.Array != nil {
-		text := plural(job.Array.Size, "machine")
-		if n := job.AtOnce(); n > 0 {
-			text += fmt.Sprintf(", %s at once", number(n))
-		}
+	if text := arrayText(job); text != "" {
 		parts = append(parts, text)
 	}
 	return parts
+}
+
+// arrayText says how many machines an array has for each slot; empty for a job that is none.
+func arrayText(job dayfly.Job) string {
+	if job.Array == nil {
+		return ""
+	}
+	text := plural(job.Array.Size, "machine")
+	if n := job.AtOnce(); n > 0 {
+		text += fmt.Sprintf(", %s at once", number(n))
+	}
+	return text
 }
 
 // inWords is a schedule and the shape of its runs; either may be missing.

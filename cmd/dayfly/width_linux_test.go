@@ -83,6 +83,7 @@ func TestWidthOfATerminal(t *testing.T) {
 			{[]string{"ps"}, 0, "running"}, {[]string{"ps", "--jobs"}, 0, "secretive"}, {[]string{"machines"}, 0, "local/"}, {[]string{"history"}, 0, "refused"}, {[]string{"results", long}, 0, "…"},
 			{[]string{"next", "secretive"}, 0, "Mon"}, {[]string{"doctor", "settings", "data-directory", "jobs", "secrets"}, exitError, "warn"}, {[]string{"plan", saves}, 0, "Plan:"},
 			{[]string{"validate", saves, noSecret, stays}, 0, "is right"}, {[]string{"explain", "machine.memory"}, 0, "machine.memory"}, {[]string{"--help"}, 0, "Usage:"},
+			{[]string{"uninstall", "--dry-run"}, 0, "This removes"}, {[]string{"backfill", "secretive", "--from", "1d", "--dry-run"}, 0, "secretive:"},
 		} {
 			if got := asWords(shows(t, c, columns, list.code, list.args...)); !strings.Contains(got, list.want) && columns > 33 {
 				t.Errorf("dayfly %s on %d columns shows no %q:\n%s", list.args, columns, list.want, got)
