@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,9 +136,13 @@ func TestDoctorFinds(t *testing.T) {
 			t.Fatal(err)
 		}
 		has(t, c.finds(0, "bucket"), "is not there yet: the first run makes it")
-		file := jobFileOf(t, "once", "run: exit 0\ntimeout: 20s\ndeadline: 40s\n")
-		c.want(0, "run", file)
-		if err := os.RemoveAll(bucket); err != nil {
+		file := jobFileOf(t, "once", "run: exit 0\n")
+		lock, err := daemon.Acquire(filepath.Join(c.data, lockFile)) // so that a record is enough
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.want(0, "run", "--detach", file)
+		if err := errors.Join(lock.Release(), os.RemoveAll(bucket)); err != nil {
 			t.Fatal(err)
 		}
 		c.want(exitError, "run", file)
