@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/dayfly-io/dayfly"
@@ -39,4 +42,39 @@ func TestLaunchersEnvironmentStaysWithIt(t *testing.T) {
 			t.Errorf("processes %v have what only the launcher had", found)
 		}
 	})
+}
+
+// TestACrowdBeginsWithOneCore launches more machines than there are cores.
+func TestACrowdBeginsWithOneCore(t *testing.T) {
+	t.Parallel()
+	if runtime.NumCPU() == 1 {
+		t.Skip("this host has one core")
+	}
+	h := newHost(t)
+	for i := range runtime.NumCPU() + 1 {
+		s := h.spec(`echo "the job has ${GOMAXPROCS:-all}"; exec sleep 1000`)
+		s.Task.Env["TEST_CORES"] = "say"
+		h.launch(s)
+		to := s.Task.Env["TEST_DIR"]
+		h.awaitLog(to, "the job has all\n")
+		first := "GOMAXPROCS=2"
+		if i == runtime.NumCPU() {
+			first = "GOMAXPROCS=1"
+			h.hasSet(h.supervisor(s.Token), first)
+		}
+		h.hasSet(h.first(s.Token), first)
+		h.await("the supervisor uses all cores", func() bool {
+			_, err := os.Lstat(filepath.Join(to, "cores"))
+			return err == nil
+		})
+	}
+}
+
+// hasSet checks a variable in the environment that a process began with.
+func (h *host) hasSet(pid int, variable string) {
+	h.t.Helper()
+	b, err := os.ReadFile("/proc/" + itoa(pid) + "/environ")
+	if err != nil || !strings.Contains("\x00"+string(b), "\x00"+variable+"\x00") {
+		h.t.Errorf("process %d began with %q and not with %s: %v", pid, b, variable, err)
+	}
 }

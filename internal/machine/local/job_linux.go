@@ -159,12 +159,16 @@ func (f *first) powerSwitch(o *order) error {
 	if err := os.WriteFile(shim, []byte(powerShim), 0o755); err != nil {
 		return fmt.Errorf("make the power commands: %w", err)
 	}
+	var dirs []string
+	if o.Way != wayGroup {
+		dirs = binDirs()
+	}
 	covered := true
 	for _, name := range powerNames {
-		if err := os.Symlink("power", filepath.Join(bin, name)); err != nil {
+		if err := oneMoreName(shim, filepath.Join(bin, name)); err != nil {
 			return err
 		}
-		covered = o.Way != wayGroup && cover(name, shim) && covered
+		covered = cover(name, shim, dirs) && covered
 	}
 	if !covered {
 		o.Env = withPath(o.Env, bin)
@@ -184,6 +188,15 @@ func (f *first) powerSwitch(o *order) error {
 	return nil
 }
 
+// oneMoreName gives a file another name beside it. A link of that kind takes no file of its own, which a
+// file system that makes and removes thousands of them feels.
+func oneMoreName(path, other string) error {
+	if os.Link(path, other) == nil {
+		return nil
+	}
+	return os.Symlink(filepath.Base(path), other) // a file system without such links
+}
+
 // fifo makes a named pipe and opens it so that it never ends.
 func fifo(path string) (*os.File, error) {
 	if err := unix.Mkfifo(path, 0o666); err != nil {
@@ -195,14 +208,20 @@ func fifo(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
 }
 
-// cover puts the shim over the host's own commands of that name, and tells whether one is to be
-// found in the usual places and each found one is covered.
-func cover(name, shim string) bool {
+// binDirs are where a host's commands are to be found, each directory once: /sbin mostly is /usr/sbin.
+func binDirs() []string {
+	all := []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+	return slices.DeleteFunc(all, func(dir string) bool {
+		fi, err := os.Lstat(dir)
+		return err != nil || fi.Mode()&fs.ModeSymlink != 0
+	})
+}
+
+// cover puts the shim over the host's own commands of that name in the directories, and tells whether
+// one is to be found there and each found one is covered.
+func cover(name, shim string, dirs []string) bool {
 	found := false
-	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
-		if fi, err := os.Lstat(dir); err == nil && fi.Mode()&fs.ModeSymlink != 0 {
-			continue // /sbin is /usr/sbin
-		}
+	for _, dir := range dirs {
 		path := filepath.Join(dir, name)
 		fi, err := os.Lstat(path)
 		if err != nil {

@@ -11,8 +11,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,6 +29,7 @@ type Provider struct {
 	cfg     Config
 	program program
 	rungs   rungs
+	alive   atomic.Int64 // supervisors that it has started
 }
 
 var (
@@ -183,13 +186,21 @@ func (p *Provider) supervise(ctx context.Context, f folder, secrets map[string]s
 	}
 	defer log.Close()
 	argv := append(append([]string{"dayfly"}, p.cfg.Args...), "--machine", string(f))
+	env := environment(os.Environ())
+	if p.alive.Load() >= int64(runtime.NumCPU()) {
+		env = append(env, oneCore)
+	}
 	proc, err := p.program.exe.start(argv, &os.ProcAttr{
-		Dir: "/", Env: environment(os.Environ()), Files: []*os.File{null, log, log, mem, out}, Sys: &syscall.SysProcAttr{Setsid: true},
+		Dir: "/", Env: env, Files: []*os.File{null, log, log, mem, out}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
 		return "", fmt.Errorf("start its supervisor: %w", err)
 	}
-	go func() { _, _ = proc.Wait() }() // it is nobody's zombie
+	p.alive.Add(1)
+	go func() { // it is nobody's zombie
+		_, _ = proc.Wait()
+		p.alive.Add(-1)
+	}()
 	out.Close()
 	defer context.AfterFunc(ctx, func() { _ = in.SetReadDeadline(time.Unix(1, 0)) })()
 	line, err := bufio.NewReader(in).ReadString('\n')

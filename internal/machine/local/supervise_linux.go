@@ -62,6 +62,7 @@ func Supervise(ctx context.Context, cfg SuperviseConfig, work func(ctx context.C
 		return err
 	}
 	defer s.lock.Close()
+	defer useAllCores()()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err = s.bound(cancel)
