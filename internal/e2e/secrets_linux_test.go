@@ -39,6 +39,7 @@ const loud = `run: |
   code() { base64 "$@"; od -An -v -tx1 | tr -d ' \n'; }
   for v in "$TOKEN" "$PHRASE" "$PEM" "$LONG"; do
     printf '%s\n' "$v"
+    printf '%s\n' "$v" | sed 's/^/> /'
     printf '%s' "$v" | base64
     printf '%s' "$v" | base64 -w0; echo
     printf '%s\n' "$v" | base64 >&2

@@ -246,7 +246,7 @@ var jobKeys = table{
 	{
 		Path: "secrets", Form: named("names of A-Z, a-z, 0-9 and _, not beginning with a digit or DAYFLY_", envName, reserved), Example: "secrets: {DB_PASSWORD: env:DB_PASSWORD}",
 		Doc:  "Environment variables whose values are looked up at launch.",
-		More: "The values are stored nowhere and cut out of the log. A job file never holds the value itself.",
+		More: "The values are stored nowhere and cut out of the log, those of several lines also line by line: a whole file as a secret hides its common lines too, so one secret for each value is better. A job file never holds the value itself.",
 	},
 	{
 		Path: "secrets.*", Form: shaped("env:NAME, file:/PATH, ssm:NAME or secretsmanager:NAME", secretRef), Example: "DB_PASSWORD: env:DB_PASSWORD",

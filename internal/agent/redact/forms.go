@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -23,12 +24,42 @@ func formsOf(value string) []string {
 	out = append(out, urlForms(bare)...)
 	out = append(out, jsonForms(bare)...)
 	out = append(out, shellForms(bare)...)
+	out = append(out, lineForms(bare)...)
 	for _, v := range []string{bare, value, bare + "\n"} { // a line break changes base64 before it
 		out = append(out, base64Forms(v)...)
 	}
 	out = slices.DeleteFunc(out, func(f string) bool { return len(f) < MinLength })
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// lineForms has the lines of a value, for programs that print one after the other with something between
+// them, such as blanks or the time.
+func lineForms(v string) (out []string) {
+	for line := range strings.FieldsFuncSeq(v, func(c rune) bool { return c == '\n' || c == '\r' }) {
+		if line = strings.TrimSpace(line); len(line) >= MinLine && !isFrame(line) {
+			out = append(out, line)
+			out = append(out, jsonForms(line)...)
+		}
+	}
+	return out
+}
+
+// isFrame tells whether a line only says how those below it are laid out: the marks around a key in PEM,
+// the name of a section, or a name of YAML or JSON whose value follows. Many texts have such lines.
+func isFrame(line string) bool {
+	if strings.HasPrefix(line, "-----") && strings.HasSuffix(line, "-----") {
+		return true
+	}
+	name, frame := strings.CutSuffix(strings.TrimRight(line, " {[|>+-"), ":")
+	if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
+		name, frame = line[1:len(line)-1], true
+	}
+	return frame && strings.TrimFunc(name, inName) == ""
+}
+
+func inName(c rune) bool {
+	return c < utf8.RuneSelf && (unicode.IsLetter(c) || strings.ContainsRune(`-_. "'`, c))
 }
 
 // base64Forms has what is certain of the coding of v wherever it lies in what was coded: the

@@ -2,7 +2,9 @@
 //
 // A value is found as it is and in the forms in which programs commonly print one: base64 (both
 // alphabets, padded or not, at all three alignments, wrapped at 64 or 76 columns), hex, URL-escaped,
-// JSON-escaped, quoted by a shell; with and without the line break that a file of it ends in.
+// JSON-escaped, quoted by a shell; with and without the line break that a file of it ends in. Of one with
+// several lines each is found by itself too, as it is and JSON-escaped, from MinLine bytes on and unless it
+// is a frame that many texts have, such as the first line of a key in PEM.
 // Overlapping occurrences become one mark, named after the one that begins first.
 //
 // It promises that the output depends on the input alone, never on how the input was split, and that
@@ -21,6 +23,9 @@ import (
 
 // MinLength is the length in bytes from which on a secret is looked for.
 const MinLength = 4
+
+// MinLine is the length in bytes, without blanks around it, from which on one line of a secret is looked for.
+const MinLine = 8
 
 // Set is a compiled set of secrets. It is immutable and may be shared.
 type Set struct {

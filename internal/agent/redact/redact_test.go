@@ -145,6 +145,43 @@ func TestLineBreakAtTheEndOfASecretDoesNotMatter(t *testing.T) {
 	}
 }
 
+// Programs print the lines of a key with something before them, or one of them in a message.
+func TestLinesOfASecretAreFound(t *testing.T) {
+	t.Parallel()
+	const key = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY\r\n  \"q\\uot3<d\"\nA7fs==\nshrt\n-----END EC PRIVATE KEY-----\n"
+	set := redact.Compile(map[string]string{"KEY": key, "PW": "  hunter22\t"})
+	for text, want := range map[string]string{
+		key: "[secret KEY]\n",
+		"09:00 MHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY\n09:01 A7fs==\n": "09:00 [secret KEY]\n09:01 A7fs==\n",
+		strings.ReplaceAll(key, "\r\n", "\n"):                                     "-----BEGIN EC PRIVATE KEY-----\n[secret KEY]\n  [secret KEY]\nA7fs==\nshrt\n-----END EC PRIVATE KEY-----\n",
+		`{"line":"\"q\\uot3\u003cd\""} {"line":"\"q\\uot3<d\""}`:                  `{"line":"[secret KEY]"} {"line":"[secret KEY]"}`,
+		"echo hunter22":                  "echo [secret PW]",
+		"-----BEGIN EC PRIVATE KEY-----": "-----BEGIN EC PRIVATE KEY-----",
+	} {
+		if got := split(t, set, text, len(text)/3, len(text)/2); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
+// What lays out a file of several secrets stands in many others too.
+func TestFramesAreNoSecrets(t *testing.T) {
+	t.Parallel()
+	frames := []string{"clusters:", "- cluster:", `"private": {`, "certificate: |-", "contexts: [", "[default]", `[profile "prod"]`, "-----BEGIN CERTIFICATE-----"}
+	secrets := []string{"token: abc", "hunter2hunter:", "[hunter2hunter]", "dGhpcyBpcyBh", "clusters: x", "a sentence of words", "passwort=ü:", "--------x"}
+	set := redact.Compile(map[string]string{"FILE": strings.Join(append(slices.Clone(frames), secrets...), "\n  ")})
+	for _, line := range frames {
+		if got := set.String("> " + line); got != "> "+line {
+			t.Errorf("%q became %q", line, got)
+		}
+	}
+	for _, line := range secrets {
+		if got := set.String("> " + line); got != "> [secret FILE]" {
+			t.Errorf("%q became %q", line, got)
+		}
+	}
+}
+
 func TestShortSecretsAreNamed(t *testing.T) {
 	t.Parallel()
 	set := redact.Compile(map[string]string{"A": "abc", "B": "abc\n", "C": "", "D": "abcd"})
