@@ -227,7 +227,7 @@ func TestHeavy(t *testing.T) { // not parallel: it measures
 				if err != nil && len(err.Error()) > 1<<20 {
 					t.Errorf("the error has %d bytes", len(err.Error()))
 				}
-				if took < time.Second/4 || took > 5*time.Second {
+				if took < time.Second/4 {
 					break
 				}
 			}

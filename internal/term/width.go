@@ -83,7 +83,8 @@ func last(line string, width int) string {
 
 // Wrap breaks a line between words, so that each of the lines fits a width; all but the first begin with
 // indent, as far as the word after it leaves room for that. A word that is wider stays whole on a line of
-// its own: where the terminal breaks it, it can be copied from there in one piece. Blanks at the beginning and between words stay.
+// its own: where the terminal breaks it, it can be copied from there in one piece. Blanks at the beginning and
+// between words stay.
 func Wrap(line string, width int, indent string) []string {
 	return wrap(line, width, indent, false)
 }

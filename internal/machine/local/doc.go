@@ -31,7 +31,8 @@
 //
 // The lock is free, and PID 1 is gone by its pidfd (a zombie is not: its namespace may still hold
 // threads that are dying), and the cgroups are empty, and on the rung none no process carries the
-// token in its environment (nobody looks where the first process waited for all of them). A folder in which nothing was started proves nothing until it is closed.
+// token in its environment (nobody looks where the first process waited for all of them). A folder in
+// which nothing was started proves nothing until it is closed.
 // A process is only ever signalled through a pidfd, and only after its start time and boot id have
 // been compared with the record: a recycled pid is never killed.
 //

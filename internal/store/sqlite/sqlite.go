@@ -1,10 +1,10 @@
 // Package sqlite keeps the records in one SQLite file.
 //
 // One connection writes, others read. Each change is a part of one transaction, alone or with those that wait
-// beside it, that holds the write lock from its first moment (BEGIN IMMEDIATE), entered through a turnstile of two lock files, so that several
-// processes take turns instead of failing with "database is locked". The journal is a WAL with
-// synchronous=FULL: what was acknowledged survives a power cut. An error in writing (a full disk, a
-// broken one) is the caller's, the transaction is undone, and the store goes on when the disk does.
+// beside it, that holds the write lock from its first moment (BEGIN IMMEDIATE), entered through a turnstile of
+// two lock files, so that several processes take turns instead of failing with "database is locked". The
+// journal is a WAL with synchronous=FULL: what was acknowledged survives a power cut. An error in writing (a
+// full disk, a broken one) is the caller's, the transaction is undone, and the store goes on when the disk does.
 //
 // The schema is made and brought forward by numbered migrations; a file of a newer dayfly is refused,
 // as is a network file system, where SQLite's locks do not hold.
