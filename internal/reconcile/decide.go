@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -198,8 +199,12 @@ func vanished(run dayfly.Run, f Facts) Decision {
 		return stop(run, dayfly.TimedOut, "the machine's deadline was reached", f.Now)
 	}
 	reason := "the machine vanished without a report"
-	if f.Machine != nil && f.Machine.Reason != "" {
-		reason += ": " + f.Machine.Reason
+	why := run.Reason // what was said when it was asked for
+	if f.Machine != nil {
+		why = cmp.Or(f.Machine.Reason, why)
+	}
+	if why != "" {
+		reason += ": " + why
 	}
 	return stop(run, dayfly.Lost, reason, f.Now)
 }

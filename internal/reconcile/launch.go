@@ -329,7 +329,8 @@ func (p *pass) launch(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 		d = launched(run.Clone(), m, p.now())
 	case errors.Is(err, machine.ErrGone):
 		d = launched(run.Clone(), dayfly.Machine{ID: a.Machine}, p.now())
-		p.soon(p.now()) // to see what became of it
+		d.Run.Reason = err.Error() // lists may say less of it, or nothing
+		p.soon(p.now())            // to see what became of it
 	case errors.As(err, &capacity):
 		d = stop(run.Clone(), dayfly.Capacity, err.Error(), p.now())
 	case errors.As(err, &config):

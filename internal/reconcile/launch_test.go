@@ -137,6 +137,18 @@ func TestLaunches(t *testing.T) {
 		}
 		t.Errorf("%d machines were launched", w.provider.Launched())
 	})
+	t.Run("that come too late by the clock of the machines say so", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t, func(w *world, c *reconcile.Config) {
+			w.provider = fake.New(fake.Config{Now: func() time.Time { return w.now.Add(24 * time.Hour) }, Location: "local"})
+			c.Providers["local"] = w.provider
+		})
+		r := w.until(w.request(job("pi")), dayfly.Ended)
+		want(t, "outcome", r.Outcome, dayfly.Lost)
+		if !strings.HasPrefix(r.Reason, "the machine vanished without a report: ") || !strings.Contains(r.Reason, "its deadline has passed") {
+			t.Errorf("the reason is %q", r.Reason)
+		}
+	})
 	t.Run("are left to who has the secrets", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
