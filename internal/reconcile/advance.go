@@ -35,8 +35,26 @@ func (p *pass) save(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
 	return stored, nil
 }
 
+// sound tells why a record cannot be that of a run that is not ended: something else than dayfly has written it. It
+// stays as it is, and every pass says so.
+func sound(run dayfly.Run) error {
+	switch run.State {
+	case dayfly.Due:
+		return nil
+	case dayfly.Launching, dayfly.Running, dayfly.Stopping:
+		if len(run.Attempts) == 0 {
+			return fmt.Errorf("its record is damaged: it is %s and has no attempt", run.State)
+		}
+		return nil
+	}
+	return fmt.Errorf("its record is damaged: there is no state %q", run.State)
+}
+
 // advance takes a run from step to step until there is nothing to do before some later instant.
 func (p *pass) advance(ctx context.Context, run dayfly.Run) (dayfly.Run, error) {
+	if err := sound(run); err != nil {
+		return run, err
+	}
 	job, err := p.version(ctx, run.Version)
 	if err != nil {
 		return run, err

@@ -79,6 +79,7 @@ func visibleMounts(all []mount) []mount {
 	var walk func(m mount)
 	walk = func(m mount) {
 		kids := children[m.id]
+		delete(children, m.id) // mounts that lie in one another are no mounts
 		if i := slices.IndexFunc(kids, func(k mount) bool { return k.point == m.point }); i >= 0 {
 			walk(kids[i]) // stacked: nothing of m can be reached
 			return

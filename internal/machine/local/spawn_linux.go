@@ -30,7 +30,7 @@ type program struct {
 type child struct {
 	proc    *os.Process
 	control *os.File
-	words   *json.Decoder
+	words   *bufio.Scanner
 	state   *os.ProcessState // once done is closed
 	done    chan struct{}
 	joined  []cgroup   // it was born in these
@@ -65,7 +65,7 @@ func (p program) spawn(w way, token string, output, log *os.File, ownNetwork boo
 		Sys:   attributes(w, ownNetwork),
 	}
 	argv := append(append([]string{"dayfly"}, p.args...), "--token", token)
-	c := &child{control: ours, words: json.NewDecoder(bufio.NewReader(ours)), done: make(chan struct{})}
+	c := &child{control: ours, words: wordsOf(ours), done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, after the child
@@ -144,11 +144,28 @@ func (c *child) write(v any) error {
 	return err
 }
 
+// maxWord is how long a word of the first process may be: there is a job in its sandbox that may have got hold
+// of it.
+const maxWord = 1 << 20
+
+// wordsOf reads words, one a line.
+func wordsOf(r io.Reader) *bufio.Scanner {
+	s := bufio.NewScanner(r)
+	s.Buffer(nil, maxWord)
+	return s
+}
+
 // next is the next word of the first process; io.EOF when there will be none.
-func (c *child) next() (word, error) {
-	var w word
-	err := c.words.Decode(&w)
-	if err != nil && !errors.Is(err, io.EOF) {
+func (c *child) next() (w word, err error) {
+	switch {
+	case c.words.Scan():
+		err = json.Unmarshal(c.words.Bytes(), &w)
+	case c.words.Err() == nil:
+		return w, io.EOF
+	default:
+		err = c.words.Err()
+	}
+	if err != nil {
 		err = fmt.Errorf("listen to the sandbox's first process: %w", err)
 	}
 	return w, err

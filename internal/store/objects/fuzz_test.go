@@ -1,0 +1,56 @@
+package objects_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bucket"
+	"github.com/dayfly-io/dayfly/internal/bucket/mem"
+	"github.com/dayfly-io/dayfly/internal/fuzztest"
+	"github.com/dayfly-io/dayfly/internal/store"
+	"github.com/dayfly-io/dayfly/internal/store/objects"
+)
+
+// FuzzRecords puts any bytes where records are: each is read or an error, and a run that is read is the one that
+// was asked for or can be told from it.
+func FuzzRecords(f *testing.F) {
+	f.Add([]byte(`{"rev":1,"value":{"name":"pi","version":"v","next_due":"2026-11-22T23:00:00Z"}}`))
+	f.Add([]byte(`{"rev":1,"value":{"id":"pi-20261122T230000Z","job":"pi","slot":"2026-11-22T23:00:00Z","state":"due","attempts":[{}]}}`))
+	f.Add([]byte(`{"rev":-1,"deleted":true,"value":null}`))
+	f.Add([]byte(`{"value":{"from":"0001-01-01T00:00:00Z","to":"9999-12-31T23:59:59Z","count":-1}}`))
+	f.Add([]byte("null"))
+	f.Add(bytes.Repeat([]byte("["), 20_000))
+	const id = "pi-20261122T230000Z"
+	f.Fuzz(func(t *testing.T, text []byte) {
+		b := mem.New(time.Now)
+		s, ctx := objects.New(b), t.Context()
+		for _, key := range []string{"versions/v", "jobs/pi", "runs/pi/" + id, "active/pi/" + id, "ranges/pi/" + id, "ranges/pi/x", "notes/k", "notes/%"} {
+			if _, err := b.Put(ctx, "records/"+key, bytes.NewReader(text), bucket.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+		fuzztest.Bounded(t, func() {
+			_, _ = s.Version(ctx, "v")
+			_, _ = s.Job(ctx, "pi")
+			_, _ = s.Jobs(ctx)
+			_, _ = s.DueJobs(ctx, store.Scope{}, now, 10)
+			_, _ = s.NextDue(ctx)
+			_, _ = s.ActiveRuns(ctx, store.Scope{})
+			_, _ = s.LastN(ctx, "pi", now.Add(-time.Hour), "")
+			_, _ = s.Ranges(ctx, "", time.Time{})
+			_, _ = s.Notes(ctx, "", now)
+			_, _ = s.Recorded(ctx, "", 10)
+			for range s.History(ctx, store.Filter{}) {
+			}
+			r, err := s.Run(ctx, id)
+			if err == nil && r.ID == id {
+				r.State = dayfly.Ended
+				_, _ = s.UpdateRun(ctx, r)
+			}
+			_ = s.DeleteRuns(ctx, []dayfly.RunID{id})
+		})
+	})
+}
