@@ -207,9 +207,24 @@ func (p *pass) beforeEnd(ctx context.Context, run dayfly.Run) error {
 	if err != nil || !run.Slot.After(last) {
 		return err
 	}
-	n := store.Note{Key: successKey(run.Job, run.Shard), Value: run.Slot.Format(time.RFC3339Nano)}
-	if err := p.Store.PutNote(ctx, n); err != nil {
-		return fmt.Errorf("note the last success: %w", err)
+	return p.noteSuccess(ctx, successKey(run.Job, run.Shard), run.Slot)
+}
+
+// noteSuccess notes a slot that succeeded. Of several that this pass notes under one key at once the latest
+// stays: whoever finds, after its own, that a later one was on its way stores that once more.
+func (p *pass) noteSuccess(ctx context.Context, key string, slot time.Time) error {
+	latest := func() time.Time {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.noted[key] = later(p.noted[key], slot)
+		return p.noted[key]
+	}
+	var noted time.Time
+	for at := latest(); at.After(noted); at = latest() {
+		if err := p.Store.PutNote(ctx, store.Note{Key: key, Value: at.Format(time.RFC3339Nano)}); err != nil {
+			return fmt.Errorf("note the last success: %w", err)
+		}
+		noted = at
 	}
 	return nil
 }

@@ -106,7 +106,8 @@ type pass struct {
 	mu       sync.Mutex
 	sum      Summary
 	versions map[string]dayfly.Job
-	underway map[array]bool // of arrays that were asked for: whether a shard was ever launched
+	underway map[array]bool       // of arrays that were asked for: whether a shard was ever launched
+	noted    map[string]time.Time // by key: the latest slot that succeeded, noted or about to be
 }
 
 // sighting is one provider's listing.
@@ -126,7 +127,7 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 	name := begun.UTC().Format("20060102T150405.000Z")
 	named := *r
 	named.Log = r.Log.With("pass", name)
-	p := &pass{Reconciler: &named, scope: s, begun: begun, sum: Summary{Pass: name}, versions: map[string]dayfly.Job{}, seen: map[string]sighting{}, underway: map[array]bool{}}
+	p := &pass{Reconciler: &named, scope: s, begun: begun, sum: Summary{Pass: name}, versions: map[string]dayfly.Job{}, seen: map[string]sighting{}, underway: map[array]bool{}, noted: map[string]time.Time{}}
 	active, err := r.Store.ActiveRuns(ctx, s.Scope)
 	if err != nil {
 		return p.sum, fmt.Errorf("read active runs: %w", err)

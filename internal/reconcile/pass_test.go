@@ -1,9 +1,12 @@
 package reconcile_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +57,23 @@ func TestRun(t *testing.T) {
 		second := w.until(w.request(j), dayfly.Ended)
 		want(t, "previous success of the first", first.Attempt().Request.Task.PreviousSuccess, time.Time{})
 		want(t, "previous success", second.Attempt().Request.Task.PreviousSuccess, first.Slot)
+	})
+	t.Run("also when several end at once", func(t *testing.T) {
+		t.Parallel()
+		crossed := &crossing{noted: make(chan struct{})}
+		crossed.arrived.Add(2)
+		w := setup(t, func(w *world, c *reconcile.Config) { crossed.Store, c.Store, c.Parallel = w.store, crossed, 2 })
+		j := job("pi", allow)
+		w.until(w.request(j), dayfly.Running)
+		w.now = w.now.Add(time.Second)
+		late := w.until(w.request(j), dayfly.Running)
+		crossed.late = late.Slot.Format(time.RFC3339Nano)
+		w.now = w.now.Add(time.Minute)
+		w.pass()
+		want(t, "state", w.run(late.ID).State, dayfly.Ended)
+		last, err := reconcile.LastSuccess(t.Context(), w.store, "pi", w.now)
+		want(t, "error", err, nil)
+		want(t, "previous success", last, late.Slot)
 	})
 	t.Run("a failure is final without a retry", func(t *testing.T) {
 		t.Parallel()
@@ -575,4 +595,31 @@ func TestBucketKeysOfARun(t *testing.T) {
 	if _, err := w.bucket.Stat(t.Context(), p+"in/cancel"); !errors.Is(err, bucket.ErrNotFound) {
 		t.Errorf("cancel: %v", err)
 	}
+}
+
+// crossing is a store to which two successes come at once, and the latest arrives first.
+type crossing struct {
+	store.Store
+	late    string
+	arrived sync.WaitGroup // two
+	came    atomic.Int32
+	noted   chan struct{} // closed when the latest is noted
+	once    sync.Once
+}
+
+func (s *crossing) PutNote(ctx context.Context, n store.Note) error {
+	if !strings.HasPrefix(n.Key, "success/") {
+		return s.Store.PutNote(ctx, n)
+	}
+	if s.came.Add(1) <= 2 {
+		s.arrived.Done()
+	}
+	s.arrived.Wait()
+	if n.Value != s.late {
+		<-s.noted
+		return s.Store.PutNote(ctx, n)
+	}
+	err := s.Store.PutNote(ctx, n)
+	s.once.Do(func() { close(s.noted) })
+	return err
 }
