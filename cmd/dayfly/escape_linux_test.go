@@ -42,7 +42,7 @@ func TestEscape(t *testing.T) { // not parallel: it measures
 		t.Run(attack.Name, func(t *testing.T) {
 			rounds := 1
 			if attack.Restless != nil {
-				rounds = 15
+				rounds = 8
 			}
 			for range rounds {
 				copyInto(t, attack)

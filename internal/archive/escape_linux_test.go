@@ -35,7 +35,7 @@ func TestEscape(t *testing.T) { // not parallel: it measures
 		t.Run(attack.Name, func(t *testing.T) {
 			rounds := 1
 			if attack.Restless != nil {
-				rounds = 30
+				rounds = 10
 			}
 			for range rounds {
 				o := fuzztest.NewOutside(t)

@@ -50,6 +50,9 @@ func NewArena(t testing.TB, dir string, o *Outside) *Arena {
 // Path is that of a file in the directory.
 func (a *Arena) Path(name string) string { return filepath.Join(a.Dir, name) }
 
+// mostTurns is how often a restless attack does it at most: what it uses of the processors counts too.
+const mostTurns = 10_000
+
 // Run makes the attack and does what is attacked, which calls meanwhile when it reads the first content.
 func (a *Arena) Run(attack Attack, do func(meanwhile func())) {
 	a.t.Helper()
@@ -59,11 +62,13 @@ func (a *Arena) Run(attack Attack, do func(meanwhile func())) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for attack.Restless != nil {
+		for range mostTurns {
 			select {
 			case <-done:
 				return
 			default:
+			}
+			if attack.Restless != nil {
 				attack.Restless(a)
 			}
 		}
