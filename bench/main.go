@@ -2,7 +2,7 @@
 // sandbox. Each figure stands beside its gate and goal, and beside a floor of the same machine in the same run:
 // machines differ, ratios less.
 //
-//	go -C bench run . [-n 1000] [-dayfly ../bin/dayfly] [launch|queue|due|many|start]…
+//	go -C bench run . [-n 1000] [-dayfly ../bin/dayfly] [start|launch|queue|due|many|past]…
 //
 // How fast a schedule finds its next instant, beside other libraries: go -C bench test -bench Next
 package main
@@ -62,7 +62,7 @@ type scenario struct {
 	measure func(ctx context.Context, b bench) ([]figure, error)
 }
 
-var scenarios = []scenario{{"start", start}, {"launch", launch}, {"queue", queue}, {"due", due}, {"many", many}}
+var scenarios = []scenario{{"start", start}, {"launch", launch}, {"queue", queue}, {"due", due}, {"many", many}, {"past", past}}
 
 // bench is what a scenario works with.
 type bench struct {
@@ -83,7 +83,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
-	n := flags.Int("n", 1000, "how many runs; many takes 100 times as many jobs")
+	n := flags.Int("n", 1000, "how many runs; many takes 100 times as many jobs, past 1000 times as many runs")
 	binary := flags.String("dayfly", "../bin/dayfly", "the binary, from make build")
 	within := flags.String("dir", "", "where data directories are made: it decides what a sync costs")
 	if err := flags.Parse(args); err != nil {
