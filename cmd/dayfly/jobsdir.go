@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/daemon"
 	"github.com/dayfly-io/dayfly/internal/folder"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
 	"github.com/dayfly-io/dayfly/internal/store"
@@ -95,7 +96,7 @@ func (w *jobsDir) all(ctx context.Context) error {
 
 // watch takes over what changes, until ctx ends, and everything when it is asked to.
 func (w *jobsDir) watch(ctx context.Context, reload <-chan os.Signal) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTimer(daemon.Tick(w.a.now()))
 	defer tick.Stop()
 	for {
 		var err error
@@ -107,6 +108,7 @@ func (w *jobsDir) watch(ctx context.Context, reload <-chan os.Signal) {
 			err = w.all(ctx)
 		case <-tick.C:
 			err = w.look(ctx)
+			tick.Reset(daemon.Tick(w.a.now()))
 		}
 		if ctx.Err() == nil {
 			w.sayOnce(err)

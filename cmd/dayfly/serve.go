@@ -20,6 +20,7 @@ import (
 	"github.com/dayfly-io/dayfly/internal/bell"
 	"github.com/dayfly-io/dayfly/internal/daemon"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
 )
 
 // serveFlags are the flags of serve.
@@ -128,7 +129,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	sd := daemon.NewSystemd(a.getenv)
 	a.tell(sd, "READY=1", "STATUS=Serving "+h.dir)
 	go sd.KeepAlive(ctx, d.Turning)
-	gone := serving(ctx, h, hup, jobs)
+	gone := serving(ctx, h, hup, jobs, a.now)
 	a.tell(sd, "STOPPING=1")
 	if gone == nil {
 		a.say("Stopping; machines under way go on.")
@@ -147,7 +148,7 @@ func (a *app) tell(sd daemon.Systemd, lines ...string) {
 
 // serving keeps to the job files, if there are any, until ctx ends or, which is an error, the data
 // directory is gone. HUP reloads.
-func serving(ctx context.Context, h *home, hup <-chan os.Signal, jobs *jobsDir) error {
+func serving(ctx context.Context, h *home, hup <-chan os.Signal, jobs *jobsDir, now func() time.Time) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var files sync.WaitGroup
 	defer files.Wait()
@@ -156,7 +157,7 @@ func serving(ctx context.Context, h *home, hup <-chan os.Signal, jobs *jobsDir) 
 		files.Go(func() { jobs.watch(ctx, hup) })
 		hup = nil
 	}
-	look := time.NewTicker(lookEvery)
+	look := time.NewTimer(0)
 	defer look.Stop()
 	for {
 		select {
@@ -167,6 +168,7 @@ func serving(ctx context.Context, h *home, hup <-chan os.Signal, jobs *jobsDir) 
 			if err := h.gone(); err != nil {
 				return err
 			}
+			look.Reset(daemon.Tick(now()))
 		}
 	}
 }
@@ -193,6 +195,7 @@ func (a *app) newDaemon(ctx context.Context, h *home, loop *reconcile.Reconciler
 		Loop: loop, Bell: waiter.C(), Ring: h.ring, Now: a.now, Log: h.log,
 		Reaper: reconcile.Reaper{Installation: h.settings.Installation, Providers: providers, Now: a.now, Log: h.log},
 	}
+	c.Records, _ = h.store.(store.Generational)
 	defer func() {
 		if err == nil {
 			return

@@ -30,12 +30,15 @@ import (
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
 )
 
 // The daemon's times.
 const (
 	// Net is the longest wait between two passes, and between two looks of the reaper.
 	Net = time.Second
+	// restFor is after how long there is a pass though there is nothing to do and nothing changes.
+	restFor = 5 * time.Second
 	// floor keeps records that are always due from turning the loop into a spin.
 	floor = 10 * time.Millisecond
 	// firstBackoff doubles with every failed pass in a row, up to maxBackoff when not even the
@@ -43,6 +46,10 @@ const (
 	firstBackoff = 250 * time.Millisecond
 	maxBackoff   = 10 * time.Second
 )
+
+// Tick is how long it is until the clock's next second begins. Who looks every second waits so long: where all do it
+// in the same moment, a process that has nothing to do wakes once a second, which costs more than the looking.
+func Tick(now time.Time) time.Duration { return now.Truncate(Net).Add(Net).Sub(now) }
 
 // Loop is the control loop that is kept going; a reconcile.Reconciler is one.
 type Loop interface {
@@ -73,12 +80,13 @@ func (nobody) Reaped([]dayfly.Machine, error)                 {}
 type Config struct {
 	Loop     Loop
 	Reaper   Reaper
-	Bell     <-chan struct{} // receives when somebody has committed something
-	Ring     func()          // tells those who wait that a pass changed something
-	Listener net.Listener    // for /healthz; nil: none
-	Metrics  net.Listener    // for /metrics; nil: none
-	Scrape   http.Handler    // answers /metrics
-	Watch    Watcher         // nil: nobody watches
+	Bell     <-chan struct{}    // receives when somebody has committed something
+	Ring     func()             // tells those who wait that a pass changed something
+	Listener net.Listener       // for /healthz; nil: none
+	Metrics  net.Listener       // for /metrics; nil: none
+	Scrape   http.Handler       // answers /metrics
+	Watch    Watcher            // nil: nobody watches
+	Records  store.Generational // tells whether a pass would see anything new; nil: each is made
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -157,14 +165,23 @@ func (d *Daemon) passes(ctx context.Context) {
 	defer timer.Stop()
 	failures := 0
 	last := d.Now().Round(0) // by the wall clock alone
+	var found rest
 	for {
+		rung := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.Bell:
+			rung = true
 		case <-timer.C:
 		}
 		now := d.Now().Round(0)
+		seen := d.generation(ctx)
+		if !rung && found.lasts(seen, last, now) {
+			last = now
+			timer.Reset(wait(found.sum, 0, now))
+			continue
+		}
 		if back := last.Sub(now); back > Net {
 			d.Log.Warn("the clock was set back: slots that were recorded while it was ahead do not come again", "by", back.Round(time.Second), "hint", "dayfly ps --jobs shows which jobs wait")
 		}
@@ -173,8 +190,36 @@ func (d *Daemon) passes(ctx context.Context) {
 		if failures++; err == nil {
 			failures = 0
 		}
+		found = rest{sum: sum, good: err == nil, seen: seen, until: now.Add(restFor)}
 		timer.Reset(wait(sum, failures, d.Now()))
 	}
+}
+
+// rest is what a pass left, as long as the next one would find the same.
+type rest struct {
+	sum   reconcile.Summary
+	good  bool
+	seen  int64 // the generation of the records before the pass; 0: unknown
+	until time.Time
+}
+
+// lasts tells whether a pass now would find nothing to do: no run is under way, nothing is due, nobody has changed a
+// record, and the clock goes as it should. Whoever changes one rings as well; that is not relied upon.
+func (r rest) lasts(seen int64, last, now time.Time) bool {
+	return r.good && r.sum.Active == 0 && seen != 0 && seen == r.seen &&
+		(r.sum.Next.IsZero() || now.Before(r.sum.Next)) && now.Before(r.until) && !now.Before(last)
+}
+
+// generation is that of the records, 0 where it is not to be had: then a pass finds out.
+func (d *Daemon) generation(ctx context.Context) int64 {
+	if d.Records == nil {
+		return 0
+	}
+	n, err := d.Records.Generation(ctx)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func (d *Daemon) pass(ctx context.Context) (reconcile.Summary, error) {
@@ -197,9 +242,9 @@ func (d *Daemon) pass(ctx context.Context) (reconcile.Summary, error) {
 
 // wait is how long nothing needs to be done after a pass.
 func wait(sum reconcile.Summary, failures int, now time.Time) time.Duration {
-	w := Net
-	if !sum.Next.IsZero() {
-		w = min(Net, max(floor, sum.Next.Sub(now)))
+	w := Tick(now)
+	if until := sum.Next.Sub(now); !sum.Next.IsZero() && until <= Net {
+		w = max(floor, until)
 	}
 	if failures == 0 {
 		return w
@@ -219,7 +264,7 @@ func wait(sum reconcile.Summary, failures int, now time.Time) time.Duration {
 
 // sweeps looks for orphans, at the start and then at the sweep's own pace.
 func (d *Daemon) sweeps(ctx context.Context) {
-	every(ctx, reconcile.SweepEvery, func() {
+	every(ctx, func() time.Duration { return reconcile.SweepEvery }, func() {
 		found, err := d.Loop.Sweep(ctx, false)
 		for _, f := range found {
 			level := slog.LevelInfo
@@ -241,7 +286,7 @@ func (d *Daemon) sweeps(ctx context.Context) {
 // reaps is the layer that needs no pass.
 func (d *Daemon) reaps(ctx context.Context) {
 	said := ""
-	every(ctx, Net, func() {
+	every(ctx, func() time.Duration { return Tick(d.Now()) }, func() {
 		ended, err := d.Reaper.Reap(ctx)
 		if ctx.Err() != nil {
 			return
@@ -257,8 +302,8 @@ func (d *Daemon) reaps(ctx context.Context) {
 	})
 }
 
-// every calls f now and again after each interval.
-func every(ctx context.Context, interval time.Duration, f func()) {
+// every calls f now and again after each wait.
+func every(ctx context.Context, wait func() time.Duration, f func()) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -267,7 +312,7 @@ func every(ctx context.Context, interval time.Duration, f func()) {
 			return
 		case <-timer.C:
 			f()
-			timer.Reset(interval)
+			timer.Reset(wait())
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/daemon"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
 )
 
 // loop is a control loop that remembers when it was called and does as it is told.
@@ -55,6 +57,27 @@ func (l *loop) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.passes)
+}
+
+// after are the passes, by how long after an instant they came.
+func (l *loop) after(begun time.Time) (out []time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, at := range l.passes {
+		out = append(out, at.Sub(begun))
+	}
+	return out
+}
+
+// records are of a generation that changes when the test says so, or by a step with each look.
+type records struct {
+	changed atomic.Int64
+	step    int64
+	err     error
+}
+
+func (r *records) Generation(context.Context) (int64, error) {
+	return 7 + r.changed.Add(r.step), r.err
 }
 
 type reaper func(context.Context) ([]dayfly.Machine, error)
@@ -98,6 +121,85 @@ func TestPasses(t *testing.T) {
 			time.Sleep(10*time.Second + time.Millisecond)
 			if n := l.count(); n != 11 {
 				t.Errorf("%d passes in ten seconds, want 11", n)
+			}
+		})
+	})
+	t.Run("rest while nothing is to be done and nothing changes", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			begun, l := time.Now(), &loop{}
+			l.pass = func(context.Context, int) (reconcile.Summary, error) {
+				next := begun.Add(3300 * time.Millisecond)
+				if time.Since(begun) >= 3300*time.Millisecond {
+					next = begun.Add(time.Hour)
+				}
+				return reconcile.Summary{Next: next}, nil
+			}
+			started(t, daemon.Config{Loop: l, Records: &records{}})
+			time.Sleep(14*time.Second + time.Millisecond)
+			want := []time.Duration{0, 3300 * time.Millisecond, 9 * time.Second, 14 * time.Second}
+			if got := l.after(begun); !slices.Equal(got, want) {
+				t.Errorf("passes after %s, want %s", got, want)
+			}
+		})
+	})
+	for why, c := range map[string]struct {
+		sum     reconcile.Summary
+		err     error
+		records store.Generational
+	}{
+		"a run is under way":      {sum: reconcile.Summary{Active: 1}, records: &records{}},
+		"the last one failed":     {sum: reconcile.Summary{Inserted: 1}, err: errors.New("a provider is down"), records: &records{}},
+		"records always change":   {records: &records{step: 1}},
+		"records cannot be asked": {records: &records{err: errors.New("the disk is gone")}},
+	} {
+		t.Run("do not rest while "+why, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := &loop{pass: func(context.Context, int) (reconcile.Summary, error) { return c.sum, c.err }}
+				started(t, daemon.Config{Loop: l, Records: c.records})
+				time.Sleep(3*time.Second + time.Millisecond)
+				if n := l.count(); n < 4 {
+					t.Errorf("%d passes in three seconds, want at least 4", n)
+				}
+			})
+		})
+	}
+	t.Run("do not rest on what changed without a ring", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			begun, l, r := time.Now(), &loop{}, &records{}
+			started(t, daemon.Config{Loop: l, Records: r})
+			time.Sleep(1500 * time.Millisecond)
+			r.changed.Add(1)
+			time.Sleep(1500 * time.Millisecond)
+			if got, want := l.after(begun), []time.Duration{0, 2 * time.Second}; !slices.Equal(got, want) {
+				t.Errorf("passes after %s, want %s", got, want)
+			}
+		})
+	})
+	t.Run("do not rest when it rings, or the clock is set", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			begun, l, bell := time.Now(), &loop{}, make(chan struct{}, 1)
+			var ahead atomic.Int64
+			l.pass = func(context.Context, int) (reconcile.Summary, error) {
+				return reconcile.Summary{Next: time.Now().Add(time.Duration(ahead.Load())).Add(time.Hour)}, nil
+			}
+			started(t, daemon.Config{
+				Loop: l, Records: &records{}, Bell: bell,
+				Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+			})
+			time.Sleep(1500 * time.Millisecond)
+			bell <- struct{}{}
+			time.Sleep(1200 * time.Millisecond)
+			ahead.Store(int64(2 * time.Hour))
+			time.Sleep(time.Second)
+			ahead.Store(int64(time.Hour))
+			time.Sleep(time.Second)
+			want := []time.Duration{0, 1500 * time.Millisecond, 3 * time.Second, 4 * time.Second}
+			if got := l.after(begun); !slices.Equal(got, want) {
+				t.Errorf("passes after %s, want %s", got, want)
 			}
 		})
 	})

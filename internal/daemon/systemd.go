@@ -51,7 +51,7 @@ func (s Systemd) KeepAlive(ctx context.Context, well func() bool) {
 	if s.socket == "" || s.Beat == 0 {
 		return
 	}
-	every(ctx, s.Beat, func() {
+	every(ctx, func() time.Duration { return s.Beat }, func() {
 		if well() {
 			_ = s.Notify("WATCHDOG=1") // the next one tries again
 		}

@@ -124,6 +124,13 @@ type Admitter interface {
 	Admission(ctx context.Context) (leave func(), err error)
 }
 
+// Generational is a Store that can tell cheaply whether anything may have changed.
+type Generational interface {
+	// Generation gives a positive number that differs from that of an earlier call where anybody, in any
+	// process, has committed a change since. It means nothing to another Store, nor after this one was closed.
+	Generation(ctx context.Context) (int64, error)
+}
+
 // Job is what is kept of a job beside its versions.
 type Job struct {
 	Name      dayfly.JobName `json:"name"`

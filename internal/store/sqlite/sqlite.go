@@ -64,21 +64,23 @@ type Store struct {
 	files   *turnstile      // who refers to archives, or removes them
 	base    context.Context // of Close, which is given none: that of Open, which may be over
 
-	db    *sql.DB   // of the one writing connection
-	conn  *sql.Conn // it
-	write *statements
-	group group   // who waits for it
-	pool  *sql.DB // of those that read
-	read  *statements
+	db       *sql.DB   // of the one writing connection
+	conn     *sql.Conn // it
+	write    *statements
+	group    group   // who waits for it
+	pool     *sql.DB // of those that read
+	read     *statements
+	sentinel sentinel // of the pool
 
 	closing sync.Once
 	closed  error
 }
 
 var (
-	_ store.Store     = (*Store)(nil)
-	_ store.Admitter  = (*Store)(nil)
-	_ store.Collector = (*Store)(nil)
+	_ store.Store        = (*Store)(nil)
+	_ store.Admitter     = (*Store)(nil)
+	_ store.Collector    = (*Store)(nil)
+	_ store.Generational = (*Store)(nil)
 )
 
 // Open opens the store in a file; the file and the directories above it are made if need be. It is
@@ -151,7 +153,7 @@ func (s *Store) connect(ctx context.Context, wait time.Duration, h hooks) (err e
 	if s.pool, err = sql.Open("sqlite", source(s.path, wait, "&mode=ro&_pragma=query_only(1)")); err != nil {
 		return err
 	}
-	s.pool.SetMaxOpenConns(readers)
+	s.pool.SetMaxOpenConns(readers + 1) // and the sentinel
 	s.pool.SetMaxIdleConns(readers)
 	s.read = newStatements(s.pool.PrepareContext)
 	return mapError(s.path, s.pool.PingContext(ctx))
@@ -210,7 +212,7 @@ func (s *Store) Close() error {
 func (s *Store) close() error {
 	var errs []error
 	if s.pool != nil {
-		errs = append(errs, s.read.close(), s.pool.Close())
+		errs = append(errs, s.sentinel.close(), s.read.close(), s.pool.Close())
 	}
 	if s.db == nil {
 		return errors.Join(errs...)
