@@ -78,6 +78,7 @@ var edges = []edge{
 	{"internal/agent", "internal/bucket", ""},
 	{"internal/daemon", "dayfly", ""},
 	{"internal/daemon", "internal/reconcile", ""},
+	{"internal/daemon", "internal/store", ""},
 	{"internal/metrics", "dayfly", ""},
 	{"internal/metrics", "internal/machine", ""},
 	{"internal/metrics", "internal/reconcile", ""},

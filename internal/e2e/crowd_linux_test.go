@@ -262,7 +262,11 @@ func (c *crowd) said(event, run, attempt string) bool {
 
 // besiege lets everybody in until all that was planned has happened, and ends with a kill of everything.
 func (c *crowd) besiege() {
-	ctx, end := context.WithTimeout(c.t.Context(), 8*time.Minute)
+	patience := 8 * time.Minute
+	for _, n := range c.plan {
+		patience += time.Duration(n) * time.Second
+	}
+	ctx, end := context.WithTimeout(c.t.Context(), patience)
 	defer end()
 	stop := c.watchMachines()
 	defer stop()
