@@ -55,19 +55,50 @@ func newCanaries(t testing.TB) *canaries {
 				c.seen[text[i:i+window]] = name + " " + form
 			}
 		}
+		for form, code := range escapes {
+			c.escaped(name+" "+form, value, code)
+		}
 	}
 	return c
 }
 
-// formsOfCanary are the ways in which a value could be written by a program that means no harm.
+// escaped adds the windows of a form that writes each character by itself. Ten bytes of few characters are no sign
+// of a canary: every script that says >&2 has \u003e\u0026 in JSON.
+func (c *canaries) escaped(who, value string, code func(string) string) {
+	const fewest = 6
+	var text []byte
+	var of []int // for each byte, the number of its character
+	for i, r := range []rune(value) {
+		piece := code(string(r))
+		text, of = append(text, piece...), append(of, slices.Repeat([]int{i}, len(piece))...)
+	}
+	for i := 0; i+window <= len(text); i++ {
+		if of[i+window-1]-of[i] >= fewest-1 {
+			c.seen[string(text[i:i+window])] = who
+		}
+	}
+}
+
+// escapes are the ways in which programs write a character that does not stand for itself.
+var escapes = map[string]func(string) string{
+	"JSON": func(v string) string {
+		b, _ := json.Marshal(v) // a string always has a coding
+		return unquoted(string(b))
+	},
+	"Go":          func(v string) string { return unquoted(strconv.Quote(v)) },
+	"Go in ASCII": func(v string) string { return unquoted(strconv.QuoteToASCII(v)) },
+	"URL":         url.QueryEscape,
+	"path":        url.PathEscape,
+}
+
+func unquoted(v string) string { return v[1 : len(v)-1] }
+
+// formsOfCanary are the ways in which a value could be written as a whole by a program that means no harm.
 func formsOfCanary(v string) map[string]string {
 	back := []byte(v)
 	slices.Reverse(back)
-	quoted, _ := json.Marshal(v) // a string always has a coding
 	forms := map[string]string{
 		"raw": v, "reversed": string(back), "hex": hex.EncodeToString([]byte(v)), "HEX": strings.ToUpper(hex.EncodeToString([]byte(v))),
-		"JSON": string(quoted[1 : len(quoted)-1]), "Go": strconv.Quote(v), "Go in ASCII": strconv.QuoteToASCII(v),
-		"URL": url.QueryEscape(v), "path": url.PathEscape(v),
 	}
 	for before := range 3 { // wherever it lies in what was coded
 		for name, enc := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
