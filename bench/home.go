@@ -85,24 +85,35 @@ func (h *home) stop() error {
 	return errors.Join(h.daemon.Process.Signal(syscall.SIGTERM), h.daemon.Wait())
 }
 
-// used is the daemon's CPU time and its memory now.
+// used is the daemon's CPU time and its memory now. The time is that of its threads in nanoseconds: the clock ticks
+// in the stat of a process are drawn at instants at which one that looks every second is always at work.
 func (h *home) used() (cpu time.Duration, rss int64, err error) {
 	proc := "/proc/" + strconv.Itoa(h.daemon.Process.Pid)
-	stat, err := os.ReadFile(proc + "/stat")
+	threads, err := filepath.Glob(proc + "/task/*/schedstat")
 	if err != nil {
 		return 0, 0, err
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	const tick = 10 * time.Millisecond // USER_HZ is 100 everywhere
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(f, 10, 64)
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
 		if err != nil {
 			return 0, 0, err
 		}
-		cpu += time.Duration(n) * tick
+		ran, _, _ := strings.Cut(string(stat), " ")
+		n, err := strconv.ParseInt(ran, 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("read %s: %w", path, err)
+		}
+		cpu += time.Duration(n)
 	}
-	pages, err := strconv.ParseInt(fields[21], 10, 64)
+	memory, err := os.ReadFile(proc + "/statm")
+	if err != nil {
+		return 0, 0, err
+	}
+	fields := strings.Fields(string(memory))
+	if len(fields) < 2 {
+		return 0, 0, fmt.Errorf("read %s/statm: %q", proc, memory)
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
 	return cpu, pages * int64(os.Getpagesize()), err
 }
 
@@ -144,7 +155,7 @@ func (h *home) ended(n int) ([]record, error) {
 		select {
 		case <-h.ctx.Done():
 			return nil, h.ctx.Err()
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(2 * time.Second):
 		}
 	}
 }
