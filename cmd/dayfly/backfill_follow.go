@@ -66,10 +66,7 @@ func (f *filler) read(ctx context.Context) error {
 
 // scan reads all its runs anew.
 func (f *filler) scan(ctx context.Context) error {
-	first, last := f.fill.Slot(0), f.fill.Slot(f.fill.Count()-1)
-	if last.Before(first) {
-		first, last = last, first
-	}
+	first, last := f.fill.Span()
 	f.runs, f.at = nil, map[dayfly.RunID]int{}
 	return f.between(ctx, first, last)
 }

@@ -57,7 +57,8 @@ func TestTimeOf(t *testing.T) {
 // TestBackfillAsks: on a terminal somebody sees what it will do and may say no.
 func TestBackfillAsks(t *testing.T) {
 	t.Parallel()
-	c, _ := withClock(t)
+	c := newCall(t) // by the clock that the terminal's process has, too
+	t.Cleanup(func() { endMachines(c.data) })
 	file := jobFileOf(t, "daily", "schedule: \"@daily\"\nrun: echo ran\ntimeout: 20s\ndeadline: 40s\n")
 	c.want(0, "apply", file)
 	args := []string{"backfill", "daily", "--from", "2020-02-28", "--to", "2020-03-01"}

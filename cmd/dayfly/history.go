@@ -127,6 +127,11 @@ func (a *app) history(ctx context.Context, f store.Filter, of dayfly.BackfillID,
 			return err
 		}
 	}
+	if of != "" {
+		if f, err = a.within(ctx, s, f, of); err != nil {
+			return err
+		}
+	}
 	ranges, err := rangesOf(ctx, s, f)
 	if err != nil {
 		return err
@@ -165,6 +170,22 @@ func (a *app) history(ctx context.Context, f store.Filter, of dayfly.BackfillID,
 		return a.sayGone(ctx, h, f.Job)
 	}
 	return nil
+}
+
+// within narrows a filter to the slots of a backfill, as long as anything is known of it: a job may have a million
+// runs beside those.
+func (a *app) within(ctx context.Context, s store.Store, f store.Filter, of dayfly.BackfillID) (store.Filter, error) {
+	all, err := reconcile.Fillings(ctx, s, of.Job(), a.now())
+	if err != nil {
+		return f, err
+	}
+	if i := slices.IndexFunc(all, func(b reconcile.Filling) bool { return b.ID == of }); i >= 0 {
+		first, last := all[i].Span()
+		if f.Until = last; f.Since.Before(first) {
+			f.Since = first
+		}
+	}
+	return f, nil
 }
 
 // ofBackfill leaves the runs of a backfill.

@@ -78,6 +78,15 @@ func (b Backfill) Slot(i int) time.Time {
 	return time.Time{}
 }
 
+// Span is the earliest of its slots and the latest, in whatever order they come.
+func (b Backfill) Span() (first, last time.Time) {
+	first, last = b.Slot(0), b.Slot(b.Count()-1)
+	if last.Before(first) {
+		return last, first
+	}
+	return first, last
+}
+
 // Filling is how far a backfill is.
 type Filling struct {
 	Backfill
