@@ -38,17 +38,7 @@ func wantCopied(t *testing.T, to string, results []dayfly.Result, texts []string
 // TestEscape copies results into every attack, over what is there: each is copied or refused, nothing outside
 // is written, and nothing is waited for.
 func TestEscape(t *testing.T) { // not parallel: it measures
-	for _, attack := range fuzztest.Attacks() {
-		t.Run(attack.Name, func(t *testing.T) {
-			rounds := 1
-			if attack.Restless != nil {
-				rounds = 8
-			}
-			for range rounds {
-				copyInto(t, attack)
-			}
-		})
-	}
+	fuzztest.EachAttack(t, copyInto)
 }
 
 func copyInto(t *testing.T, attack fuzztest.Attack) {

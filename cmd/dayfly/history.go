@@ -181,7 +181,8 @@ func (a *app) within(ctx context.Context, s store.Store, f store.Filter, of dayf
 	}
 	if i := slices.IndexFunc(all, func(b reconcile.Filling) bool { return b.ID == of }); i >= 0 {
 		first, last := all[i].Span()
-		if f.Until = last; f.Since.Before(first) {
+		f.Until = last
+		if f.Since.Before(first) {
 			f.Since = first
 		}
 	}

@@ -28,17 +28,7 @@ func (a *attempt) stored() (all [][]byte) {
 // TestEscape lets a job leave every attack in its results: the job succeeds, the file that is beside the attack
 // is saved, nothing outside is read, and nothing is waited for.
 func TestEscape(t *testing.T) { // not parallel: it measures
-	for _, attack := range fuzztest.Attacks() {
-		t.Run(attack.Name, func(t *testing.T) {
-			rounds := 1
-			if attack.Restless != nil {
-				rounds = 8
-			}
-			for range rounds {
-				saveWhile(t, attack)
-			}
-		})
-	}
+	fuzztest.EachAttack(t, saveWhile)
 }
 
 func saveWhile(t *testing.T, attack fuzztest.Attack) {

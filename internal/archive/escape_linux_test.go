@@ -31,37 +31,32 @@ func (w *first) Write(p []byte) (int, error) {
 // TestEscape packs every attack: it is refused, or what is packed is what lies in the directory and can be
 // unpacked. Nothing outside is read, nothing is waited for.
 func TestEscape(t *testing.T) { // not parallel: it measures
-	for _, attack := range fuzztest.Attacks() {
-		t.Run(attack.Name, func(t *testing.T) {
-			rounds := 1
-			if attack.Restless != nil {
-				rounds = 10
-			}
-			for range rounds {
-				o := fuzztest.NewOutside(t)
-				dir := filepath.Join(t.TempDir(), "files")
-				must(t, os.Mkdir(dir, 0o755))
-				fuzztest.NewArena(t, dir, o).Run(attack, func(meanwhile func()) {
-					w := &first{do: meanwhile}
-					var sum archive.Sum
-					var err error
-					fuzztest.Bounded(t, func() { sum, err = archive.Pack(w, dir, []string{"."}, archive.Limits{}) })
-					o.Untouched(w.Bytes())
-					if err != nil {
-						return
-					}
-					to := t.TempDir()
-					got, err := archive.Unpack(bytes.NewReader(w.Bytes()), to, archive.Limits{})
-					if err != nil || got != sum {
-						t.Errorf("what was packed is unpacked as %+v, %v; want %+v", got, err, sum)
-					}
-					if text, err := os.ReadFile(filepath.Join(to, "plain")); err != nil || string(text) != fuzztest.Plain {
-						t.Errorf("plain is %q, %v", text, err)
-					}
-				})
-			}
-		})
-	}
+	fuzztest.EachAttack(t, packWhile)
+}
+
+func packWhile(t *testing.T, attack fuzztest.Attack) {
+	t.Helper()
+	o := fuzztest.NewOutside(t)
+	dir := filepath.Join(t.TempDir(), "files")
+	must(t, os.Mkdir(dir, 0o755))
+	fuzztest.NewArena(t, dir, o).Run(attack, func(meanwhile func()) {
+		w := &first{do: meanwhile}
+		var sum archive.Sum
+		var err error
+		fuzztest.Bounded(t, func() { sum, err = archive.Pack(w, dir, []string{"."}, archive.Limits{}) })
+		o.Untouched(w.Bytes())
+		if err != nil {
+			return
+		}
+		to := t.TempDir()
+		got, err := archive.Unpack(bytes.NewReader(w.Bytes()), to, archive.Limits{})
+		if err != nil || got != sum {
+			t.Errorf("what was packed is unpacked as %+v, %v; want %+v", got, err, sum)
+		}
+		if text, err := os.ReadFile(filepath.Join(to, "plain")); err != nil || string(text) != fuzztest.Plain {
+			t.Errorf("plain is %q, %v", text, err)
+		}
+	})
 }
 
 // FuzzPack makes any bytes a directory: it is refused, or packed without anything from outside, and comes out of

@@ -182,6 +182,23 @@ var anyNames = []string{
 	strings.Repeat("n", 255), "%2e%2e%2f", "*", "$(reboot)", "`x`",
 }
 
+// EachAttack calls f for every attack, in a test of its own; for one that goes on all the time several times over,
+// since one time it may come too late.
+func EachAttack(t *testing.T, f func(t *testing.T, attack Attack)) {
+	t.Helper()
+	for _, attack := range Attacks() {
+		t.Run(attack.Name, func(t *testing.T) {
+			rounds := 1
+			if attack.Restless != nil {
+				rounds = 10
+			}
+			for range rounds {
+				f(t, attack)
+			}
+		})
+	}
+}
+
 // Attacks are those on whoever reads a directory.
 func Attacks() []Attack {
 	outward := func(to string) func(a *Arena, name string) {

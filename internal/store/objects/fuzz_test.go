@@ -9,8 +9,8 @@ import (
 	"github.com/dayfly-io/dayfly/internal/bucket"
 	"github.com/dayfly-io/dayfly/internal/bucket/mem"
 	"github.com/dayfly-io/dayfly/internal/fuzztest"
-	"github.com/dayfly-io/dayfly/internal/store"
 	"github.com/dayfly-io/dayfly/internal/store/objects"
+	"github.com/dayfly-io/dayfly/internal/store/storetest"
 )
 
 // FuzzRecords puts any bytes where records are: each is read or an error, and a run that is read is the one that
@@ -35,16 +35,7 @@ func FuzzRecords(f *testing.F) {
 		fuzztest.Bounded(t, func() {
 			_, _ = s.Version(ctx, "v")
 			_, _ = s.Job(ctx, "pi")
-			_, _ = s.Jobs(ctx)
-			_, _ = s.DueJobs(ctx, store.Scope{}, now, 10)
-			_, _ = s.NextDue(ctx)
-			_, _ = s.ActiveRuns(ctx, store.Scope{})
-			_, _ = s.LastN(ctx, "pi", now.Add(-time.Hour), "")
-			_, _ = s.Ranges(ctx, "", time.Time{})
-			_, _ = s.Notes(ctx, "", now)
-			_, _ = s.Recorded(ctx, "", 10)
-			for range s.History(ctx, store.Filter{}) {
-			}
+			storetest.Ask(ctx, s, now)
 			r, err := s.Run(ctx, id)
 			if err == nil && r.ID == id {
 				r.State = dayfly.Ended

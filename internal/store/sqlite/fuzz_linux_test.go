@@ -9,8 +9,8 @@ import (
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/fuzztest"
-	"github.com/dayfly-io/dayfly/internal/store"
 	"github.com/dayfly-io/dayfly/internal/store/sqlite"
+	"github.com/dayfly-io/dayfly/internal/store/storetest"
 )
 
 // FuzzRecords puts any bytes into the database's records, as a damaged disk or another program may: each is read or
@@ -55,14 +55,7 @@ func FuzzRecords(f *testing.F) {
 		fuzztest.Bounded(t, func() {
 			_, _ = s.Version(ctx, "v")
 			_, _ = s.Job(ctx, "pi")
-			_, _ = s.Jobs(ctx)
-			_, _ = s.DueJobs(ctx, store.Scope{}, now, 10)
-			_, _ = s.NextDue(ctx)
-			_, _ = s.ActiveRuns(ctx, store.Scope{})
-			_, _ = s.Ranges(ctx, "", time.Time{})
-			_, _ = s.Notes(ctx, "", now)
-			for range s.History(ctx, store.Filter{}) {
-			}
+			storetest.Ask(ctx, s, now)
 			if r, err := s.Run(ctx, id); err == nil && r.Rev != rev {
 				t.Errorf("the run's revision is %d, stored is %d", r.Rev, rev)
 			}
