@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/dayfly-io/dayfly"
 )
 
 // app is one call of the program: what it was given, and what its commands share.
@@ -171,6 +173,11 @@ func (a *app) root() *cobra.Command {
 // wrongFlag is an error of a flag, in words for those who do not know the parser.
 func wrongFlag(cmd *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if v, ok := e.GetFlag().Value.(interface {
+			refusal(*cobra.Command, *pflag.Flag, string) *dayfly.Error
+		}); ok {
+			return v.refusal(cmd, e.GetFlag(), e.GetValue())
+		}
 		takes := map[string]string{"int": "a whole number", "duration": "a duration such as 90s", "bool": "true or false"}
 		if kind := takes[e.GetFlag().Value.Type()]; kind != "" {
 			return usage(cmd, "--%s takes %s, not %q", e.GetFlag().Name, kind, e.GetValue())

@@ -27,19 +27,12 @@ func (f *attachFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.detach, "detach", false, "return as soon as the request is durable and somebody acts on it")
 	cmd.Flags().BoolVar(&f.cancel, "cancel-on-interrupt", false, "on Ctrl-C cancel the run and wait for its end, instead of detaching")
 	cmd.Flags().BoolVar(&f.raw, "raw", false, "write the log to a terminal as it is")
-	cmd.Flags().StringVar(&f.exitCode, "exit-code", "outcome", "`WHAT` the exit code tells: outcome, or job (the job's own, where it ended by itself)")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "the `FORM` of the output: text, the log; json, the run's record at the end, instead of the log; name, the run's id")
+	f.exitCode, f.output = "outcome", "text"
+	choice{words: []string{"outcome", "job"}, value: &f.exitCode}.add(cmd, "exit-code", "", "`WHAT` the exit code tells: outcome, or job (the job's own, where it ended by itself)")
+	choice{words: []string{"text", "json", "name"}, value: &f.output}.add(cmd, "output", "o", "the `FORM` of the output: text, the log; json, the run's record at the end, instead of the log; name, the run's id")
 }
 
 func (f *attachFlags) check(cmd *cobra.Command) error {
-	switch f.output {
-	case "text", "json", "name":
-	default:
-		return usage(cmd, "-o takes text, json or name, not %q", f.output)
-	}
-	if f.exitCode != "outcome" && f.exitCode != "job" {
-		return usage(cmd, "--exit-code takes outcome or job, not %q", f.exitCode)
-	}
 	if f.detach && f.cancel {
 		return usage(cmd, "--cancel-on-interrupt is for a command that stays; --detach does not")
 	}

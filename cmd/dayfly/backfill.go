@@ -71,7 +71,8 @@ way end. These take the id of a backfill, JOB@WORD, or a job, for its latest.`,
 	output = outputFlag(cmd)
 	cmd.Flags().StringVar(&f.from, "from", "", "slots at or after this `TIME`")
 	cmd.Flags().StringVar(&f.to, "to", "", "slots at or before this `TIME` (default: now)")
-	cmd.Flags().StringVar(&f.rerun, "rerun", "none", "of the slots that ran already run `WHICH` again: none, failed, all")
+	f.rerun = string(reconcile.RerunNone)
+	choice{words: reruns, value: &f.rerun}.add(cmd, "rerun", "", "of the slots that ran already run `WHICH` again: none, failed, all")
 	cmd.Flags().IntVar(&f.atOnce, "at-once", 1, "run `N` slots at once")
 	cmd.Flags().BoolVar(&f.newest, "newest-first", false, "begin with the newest slot")
 	cmd.Flags().StringArrayVar(&f.params, "param", nil, "give a parameter of the job a value, as `NAME=VALUE`; once for each")
@@ -82,10 +83,10 @@ way end. These take the id of a backfill, JOB@WORD, or a job, for its latest.`,
 	cmd.Flags().BoolVar(&f.follow, "follow", false, "stay with a backfill that was begun before, instead")
 	cmd.Flags().BoolVar(&f.cancels, "cancel", false, "end a backfill, instead")
 	_ = cmd.RegisterFlagCompletionFunc("param", a.completeParams) // an error says that there is no such flag
-	_ = cmd.RegisterFlagCompletionFunc("rerun", cobra.FixedCompletions(reruns, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
+// reruns are what --rerun takes.
 var reruns = []string{string(reconcile.RerunNone), string(reconcile.RerunFailed), string(reconcile.RerunAll)}
 
 // check refuses flags that do not go together.
@@ -111,8 +112,6 @@ func (f backfillFlags) check(cmd *cobra.Command) error {
 		e := usage(cmd, "--from is missing: from when on the job shall run")
 		e.Hint = "--from 7d begins a week ago, --from 2026-11-01 with that day"
 		return e
-	case !slices.Contains(reruns, f.rerun):
-		return usage(cmd, "--rerun takes %s, not %q", strings.Join(reruns, ", "), f.rerun)
 	case f.atOnce < 1:
 		return usage(cmd, "--at-once is 1 or more, not %d", f.atOnce)
 	}

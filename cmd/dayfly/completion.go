@@ -27,7 +27,7 @@ func (a *app) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "completion bash|zsh|fish|powershell", Short: "Prints a script that teaches a shell to complete dayfly's words",
 		Long: `Prints a script that teaches a shell to complete commands, flags, and names as they are at that moment:
-jobs, runs with their outcome, fields, time zones. For this shell only, or for good:
+jobs, runs with their outcome, backfills, shards, fields, time zones. For this shell only, or for good:
 
   bash         source <(dayfly completion bash)
                dayfly completion bash > /etc/bash_completion.d/dayfly
@@ -56,7 +56,20 @@ bash needs the package bash-completion.`,
 }
 
 // words are what may stand at a place of the command line.
-type words func(ctx context.Context, l *looked, typed string) []string
+type words func(ctx context.Context, l *looked, at place) []string
+
+// place is where in the command line something is completed.
+type place struct {
+	cmd   *cobra.Command
+	given []string // the arguments before it
+	typed string
+}
+
+// is tells whether a flag that switches something on was given.
+func (p place) is(flag string) bool {
+	on, err := p.cmd.Flags().GetBool(flag)
+	return err == nil && on
+}
 
 // completes says for each command and flag what may stand there. A name is looked up in the records, without
 // making or changing any; whatever goes wrong leaves no names, and no word on it.
@@ -68,31 +81,39 @@ func (a *app) completes(root *cobra.Command) {
 	}
 	folders := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
 	jobFiles := cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt)
-	zones := some(func(context.Context, *looked, string) []string { return schedule.Zones() })
+	zones := some(func(context.Context, *looked, place) []string { return schedule.Zones() })
+	active := func(r dayfly.Run) bool { return r.State != dayfly.Ended }
 	args := map[string]cobra.CompletionFunc{
 		"apply": jobFiles, "plan": jobFiles, "validate": jobFiles, "init": jobFiles,
 		"run": one(jobsAndFiles), "next": one(jobsAndFiles),
 		"rm": some(jobs(nil)), "pause": some(jobs(func(rec store.Job) bool { return rec.Scheduled })),
 		"resume": some(jobs(func(rec store.Job) bool { return rec.Held.Why != "" })),
 		"logs":   one(runs(a.now, nil)), "results": one(runs(a.now, nil)),
-		"backfill": one(jobs(func(rec store.Job) bool { return rec.Scheduled })),
-		"cancel":   one(runs(a.now, func(r dayfly.Run) bool { return r.State != dayfly.Ended })),
-		"watch":    some(runs(a.now, nil)),
-		"retry":    one(runs(a.now, func(r dayfly.Run) bool { return r.State == dayfly.Ended })),
-		"explain": one(func(context.Context, *looked, string) []string {
-			return described(spec.Keys(), func(k spec.Key) (string, string) { return strings.ReplaceAll(k.Path, "[]", ""), k.Doc })
+		"backfill": one(backfillable(a.now)),
+		"cancel": one(func(ctx context.Context, l *looked, at place) []string {
+			return append(runs(a.now, active)(ctx, l, at), fills(a.now, true)(ctx, l, at)...)
+		}),
+		"watch": some(runs(a.now, nil)),
+		"retry": one(runs(a.now, func(r dayfly.Run) bool { return r.State == dayfly.Ended })),
+		"explain": one(func(_ context.Context, _ *looked, at place) []string {
+			keys := spec.Keys()
+			if at.is("settings") {
+				keys = spec.SettingsKeys()
+			}
+			return described(keys, func(k spec.Key) (string, string) { return strings.ReplaceAll(k.Path, "[]", ""), k.Doc })
 		}),
 		"doctor":     fixed(checkNames()),
 		"completion": fixed(shells), "crontab": nil, // nil: any file
 	}
 	flags := map[string]cobra.CompletionFunc{
-		"job": some(jobs(nil)), "tz": zones, "timezone": zones, "outcome": fixed(outcomes), "format": fixed(spec.Formats()),
-		"exit-code": fixed([]string{"outcome", "job"}), "output": fixed([]string{"text", "json", "name"}), "data": folders, "jobs": folders, "to": folders, "out": folders,
+		"job": some(jobs(nil)), "tz": zones, "timezone": zones, "data": folders, "serve --jobs": folders, "results --to": folders, "out": folders,
+		"history --backfill": some(fills(a.now, false)), "shard": some(shards), "attempt": some(attempts(a.now)),
 	}
 	teach(root, args, flags)
 }
 
-// teach gives a command and those below it their completions. What has none is told to offer no files.
+// teach gives a command and those below it their completions: a flag that of its command, or else that of all
+// flags of its name. What has none is told to offer no files.
 func teach(cmd *cobra.Command, args, flags map[string]cobra.CompletionFunc) {
 	for _, below := range cmd.Commands() {
 		teach(below, args, flags)
@@ -106,8 +127,11 @@ func teach(cmd *cobra.Command, args, flags map[string]cobra.CompletionFunc) {
 		if _, known := cmd.GetFlagCompletionFunc(f.Name); known || f.Value.Type() == "bool" {
 			return
 		}
-		complete, known := flags[f.Name]
-		if !known {
+		complete := flags[cmd.Name()+" --"+f.Name]
+		if complete == nil {
+			complete = flags[f.Name]
+		}
+		if complete == nil {
 			complete = cobra.NoFileCompletions
 		}
 		_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // it has none yet, which is all that can be wrong
@@ -131,7 +155,7 @@ func (a *app) complete(w words, most int) cobra.CompletionFunc {
 			l = &looked{}
 		}
 		defer l.close()
-		all := slices.DeleteFunc(w(ctx, l, typed), func(word string) bool {
+		all := slices.DeleteFunc(w(ctx, l, place{cmd, given, typed}), func(word string) bool {
 			name, _, _ := strings.Cut(word, "\t")
 			return !strings.HasPrefix(name, typed) || slices.Contains(given, name)
 		})
@@ -154,13 +178,13 @@ const manyJobs = 100
 
 // jobs are the names of jobs, with what they are for.
 func jobs(meant func(store.Job) bool) words {
-	return func(ctx context.Context, l *looked, typed string) []string {
+	return func(ctx context.Context, l *looked, at place) []string {
 		recs, err := l.jobs(ctx)
 		if err != nil {
 			return nil
 		}
 		recs = slices.DeleteFunc(recs, func(rec store.Job) bool {
-			return !strings.HasPrefix(string(rec.Name), typed) || meant != nil && !meant(rec)
+			return !strings.HasPrefix(string(rec.Name), at.typed) || meant != nil && !meant(rec)
 		})
 		return described(recs, func(rec store.Job) (string, string) {
 			if len(recs) > manyJobs {
@@ -180,12 +204,12 @@ func jobs(meant func(store.Job) bool) words {
 }
 
 // jobsAndFiles are the names of jobs, and the job files that begin as what was typed.
-func jobsAndFiles(ctx context.Context, l *looked, typed string) []string {
+func jobsAndFiles(ctx context.Context, l *looked, at place) []string {
 	var all []string
-	if !strings.ContainsRune(typed, filepath.Separator) {
-		all = jobs(nil)(ctx, l, typed)
+	if !strings.ContainsRune(at.typed, filepath.Separator) {
+		all = jobs(nil)(ctx, l, at)
 	}
-	files, _ := filepath.Glob(typed + "*.y*ml")
+	files, _ := filepath.Glob(at.typed + "*.y*ml")
 	for _, f := range files {
 		if isJobFile(f) {
 			all = append(all, f)
@@ -199,16 +223,16 @@ const fewRuns, allRuns = 20, 200
 
 // runs are the ids of runs, the newest first, with how they stand, and behind them the jobs.
 func runs(now func() time.Time, meant func(dayfly.Run) bool) words {
-	return func(ctx context.Context, l *looked, typed string) []string {
+	return func(ctx context.Context, l *looked, at place) []string {
 		if l.store == nil {
 			return nil
 		}
-		list := latestRuns(ctx, l, store.Filter{Limit: allRuns}, typed, meant)
+		list := latestRuns(ctx, l, store.Filter{Limit: allRuns}, at.typed, meant)
 		recs, _ := l.jobs(ctx)
-		if len(list) == 0 && typed != "" {
+		if len(list) == 0 && at.typed != "" {
 			for _, rec := range recs {
-				if strings.HasPrefix(typed, string(rec.Name)+"-") {
-					list = append(list, latestRuns(ctx, l, store.Filter{Job: rec.Name, Limit: allRuns}, typed, meant)...)
+				if strings.HasPrefix(at.typed, string(rec.Name)+"-") {
+					list = append(list, latestRuns(ctx, l, store.Filter{Job: rec.Name, Limit: allRuns}, at.typed, meant)...)
 				}
 			}
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,24 +59,76 @@ func TestVariablesOfAJob(t *testing.T) {
 	}
 }
 
-// What a flag takes is offered where there are few such words; flags for which nothing is, offer no files.
-func TestFlagsOfferWords(t *testing.T) {
+// liveFlags are flags that take the name of something there is, with a call in which they offer it.
+var liveFlags = []struct {
+	flag   string
+	before string // what stands before the flag, between spaces
+	want   string // the beginning of a word that is offered
+}{
+	{"next --tz", "next", "Europe/Tallinn"},
+	{"init --timezone", "init", "Europe/Tallinn"},
+	{"import crontab --timezone", "import crontab", "Europe/Tallinn"},
+	{"next --job", "next", "frames"},
+	{"history --job", "history", "frames"},
+	{"history --backfill", "history", "frames@"},
+	{"run --param", "run frames", "mode="},
+	{"backfill --param", "backfill frames", "mode="},
+	{"run --shard", "run frames", "1"},
+	{"logs --shard", "logs frames", "1"},
+	{"results --shard", "results frames", "1"},
+	{"cancel --shard", "cancel frames", "1"},
+	{"retry --shard", "retry frames", "1"},
+	{"logs --attempt", "logs --shard 1 frames", "1"},
+}
+
+// Where a flag or an argument takes the name of something there is, it offers it, and nothing where there is none.
+func TestLiveNamesAreOffered(t *testing.T) {
 	t.Parallel()
-	for _, cmd := range commands() {
-		cmd.Root().SetOut(io.Discard)
-		for _, name := range []string{"output", "job", "tz", "outcome", "format", "data", "to"} {
-			if f := cmd.LocalNonPersistentFlags().Lookup(name); f == nil || f.Value.Type() == "bool" {
-				continue
-			}
-			complete, ok := cmd.GetFlagCompletionFunc(name)
-			if !ok {
-				t.Errorf("%s --%s", cmd.CommandPath(), name)
-				continue
-			}
-			cmd.SetContext(t.Context())
-			if words, directive := complete(cmd, nil, ""); len(words) == 0 && directive&^36 == 0 && name != "job" {
-				t.Errorf("%s --%s offers nothing", cmd.CommandPath(), name)
-			}
+	c := newCall(t)
+	empty := newCall(t)
+	c.want(0, "apply", jobFileOf(t, "frames", "schedule: '@daily'\nrun: 'true'\narray: {size: 2}\nparams: {mode: {type: string, default: fast}}\n"))
+	c.want(0, "run", "frames")
+	c.want(0, "backfill", "frames", "--from", "2d", "--yes", "--detach")
+	offers := func(want string, args ...string) {
+		t.Helper()
+		if got := offered(c, args...); !slices.ContainsFunc(got, func(w string) bool { return strings.HasPrefix(w, want) }) {
+			t.Errorf("%s offers %q, not %s", args, got, want)
 		}
+		if got := offered(empty, args...); want != "Europe/Tallinn" && len(got) > 0 {
+			t.Errorf("%s offers %q where there is nothing", args, got)
+		}
+	}
+	for _, l := range liveFlags {
+		_, name, _ := strings.Cut(l.flag, "--")
+		offers(l.want, append(strings.Fields(l.before), "--"+name, "")...)
+	}
+	for _, args := range []string{"backfill --follow", "backfill --cancel", "cancel"} {
+		offers("frames@", append(strings.Fields(args), "")...)
+	}
+	offers("frames", "backfill", "--list", "")
+	c.want(0, "backfill", "frames", "--cancel")
+	if got := offered(c, "backfill", "--cancel", ""); len(got) > 0 {
+		t.Errorf("of what has ended is offered to be cancelled: %q", got)
+	}
+	offers("frames@", "backfill", "--follow", "")
+}
+
+// What explain says of the settings it offers, and what it says of the job file it does not.
+func TestSettingsAreOffered(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	var keys []string
+	for _, k := range spec.SettingsKeys() {
+		keys = append(keys, strings.ReplaceAll(k.Path, "[]", ""))
+	}
+	got := offered(c, "explain", "--settings", "")
+	if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(keys))) {
+		t.Errorf("explain --settings offers %q, want %q", got, keys)
+	}
+	for _, key := range got {
+		c.want(0, "explain", "--settings", key)
+	}
+	for _, key := range offered(c, "explain", "") {
+		c.want(0, "explain", key)
 	}
 }

@@ -22,16 +22,9 @@ func outputFlag(cmd *cobra.Command, allowed ...string) *string {
 	if len(allowed) == 0 {
 		allowed = formats
 	}
-	f := cmd.Flags().StringP("output", "o", allowed[0], "the `FORM` of the output: "+strings.Join(allowed, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp)) // it is new
-	run := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !slices.Contains(allowed, *f) {
-			return usage(cmd, "-o takes %s, not %q", strings.Join(allowed, ", "), *f)
-		}
-		return run(cmd, args)
-	}
-	return f
+	form := allowed[0]
+	choice{words: allowed, value: &form}.add(cmd, "output", "o", "the `FORM` of the output: "+strings.Join(allowed, ", "))
+	return &form
 }
 
 // column is one column of a table.

@@ -32,9 +32,6 @@ change is an object.`,
 	}
 	var output string
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !slices.Contains(watchForms, output) {
-			return usage(cmd, "-o takes screen, lines or jsonl, not %q", output)
-		}
 		if output == "" {
 			output = "lines"
 			if a.outTTY && a.getenv("TERM") != "dumb" {
@@ -46,11 +43,12 @@ change is an object.`,
 		}
 		return a.watchLive(cmd.Context(), args, output)
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "the `FORM` of the output: screen, lines, jsonl (default: screen on a terminal, else lines)")
+	choice{words: watchForms, value: &output}.add(cmd, "output", "o", "the `FORM` of the output: screen, lines, jsonl (default: screen on a terminal, else lines)")
 	return cmd
 }
 
-var watchForms = []string{"", "screen", "lines", "jsonl"}
+// watchForms are what -o takes on watch.
+var watchForms = []string{"screen", "lines", "jsonl"}
 
 func (a *app) watchLive(ctx context.Context, names []string, output string) error {
 	h, err := a.open()

@@ -18,6 +18,9 @@ import (
 // logFlags are the flags of who logs.
 type logFlags struct{ format, level string }
 
+// logForms are what --log-format takes.
+var logForms = []string{"text", "json"}
+
 // levels are what --log-level takes.
 var levels = []string{"debug", "info", "warn", "error"}
 

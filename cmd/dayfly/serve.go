@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,19 +57,16 @@ ready, and that it is well.`,
 				return usage(cmd, "--listen is for a serve that stays; --once does not")
 			case f.once && f.metrics != "":
 				return usage(cmd, "--metrics is for a serve that stays; --once does not")
-			case !slices.Contains([]string{"text", "json"}, f.log.format):
-				return usage(cmd, "--log-format takes text or json, not %q", f.log.format)
-			case !slices.Contains(levels, f.log.level):
-				return usage(cmd, "--log-level takes %s, not %q", strings.Join(levels, ", "), f.log.level)
 			}
 			return a.serve(cmd.Context(), f)
 		},
 	}
 	cmd.Flags().StringVar(&f.jobs, "jobs", "", "apply the job files in this `DIR`ectory, and keep to what they say")
-	cmd.Flags().StringVar(&f.listen, "listen", "", "answer /healthz on this `ADDR`ess, such as 127.0.0.1:7433; port 0 takes a free one (default: none)")
-	cmd.Flags().StringVar(&f.metrics, "metrics", "", "answer /metrics for Prometheus on this `ADDR`ess, such as 127.0.0.1:9464; without a host this one alone (default: none)")
-	cmd.Flags().StringVar(&f.log.format, "log-format", "text", "the `FORM` of the log on stderr: text, json")
-	cmd.Flags().StringVar(&f.log.level, "log-level", "info", "the least `LEVEL` that is logged: "+strings.Join(levels, ", "))
+	cmd.Flags().Var(address{&f.listen, "127.0.0.1:7433"}, "listen", "answer /healthz on this `ADDR`ess, such as 127.0.0.1:7433; port 0 takes a free one (default: none)")
+	cmd.Flags().Var(address{&f.metrics, "127.0.0.1:9464"}, "metrics", "answer /metrics for Prometheus on this `ADDR`ess, such as 127.0.0.1:9464; without a host this one alone (default: none)")
+	f.log = logFlags{format: logForms[0], level: "info"}
+	choice{words: logForms, value: &f.log.format}.add(cmd, "log-format", "", "the `FORM` of the log on stderr: "+strings.Join(logForms, ", "))
+	choice{words: levels, value: &f.log.level}.add(cmd, "log-level", "", "the least `LEVEL` that is logged: "+strings.Join(levels, ", "))
 	cmd.Flags().BoolVar(&f.moved, "moved", false, "say that the host that served this data directory before serves it no more")
 	cmd.Flags().BoolVar(&f.once, "once", false, "do what is due right now, and end")
 	return cmd

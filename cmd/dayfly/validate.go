@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 )
 
 func (a *app) validateCommand() *cobra.Command {
-	var format string
+	format := "text"
 	cmd := &cobra.Command{
 		Use: "validate FILE...|DIR", Short: "Says what is wrong with job files, all of it at once",
 		Long: `Reads job files, those named and those in a directory that is named, and shows every error of every
@@ -21,13 +20,10 @@ file with its place and what to write instead. Nothing is changed. Keys that are
 build does not serve are warnings here; apply refuses them.`,
 		Args: atLeastOne("a job file or a directory"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains(spec.Formats(), format) {
-				return usage(cmd, "--format takes %s, not %q", strings.Join(spec.Formats(), ", "), format)
-			}
 			return a.validate(args, format)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "the `FORM` of what is found: "+strings.Join(spec.Formats(), ", "))
+	choice{words: spec.Formats(), value: &format}.add(cmd, "format", "", "the `FORM` of what is found: "+strings.Join(spec.Formats(), ", "))
 	return cmd
 }
 
