@@ -66,7 +66,7 @@ func supervise(ctx context.Context, args []string, stderr io.Writer) error {
 	bells := filepath.Join(p.Data, "bell")
 	defer bell.Ring(bells) // the machine is no more
 	return local.Supervise(ctx, local.SuperviseConfig{Machine: *folder, Log: log}, func(ctx context.Context, w local.Work) error {
-		b, err := dir.Open(p.Bucket)
+		b, err := dir.Join(p.Bucket)
 		if err != nil {
 			return fmt.Errorf("open the bucket: %w", err)
 		}

@@ -52,6 +52,19 @@ var _ bucket.Bucket = (*Bucket)(nil)
 // died more than a day ago are removed.
 func Open(dir string) (*Bucket, error) { return open(dir, (*os.File).Sync) }
 
+// Join gives the bucket in a directory that somebody else has opened and looks after: for one of many
+// processes that come and go. It opens one that nobody has opened yet.
+func Join(dir string) (*Bucket, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Open(dir)
+	}
+	if _, err := root.Lstat(lockFile); err != nil {
+		return openIn(root, dir, (*os.File).Sync)
+	}
+	return &Bucket{root: root, sync: (*os.File).Sync}, nil
+}
+
 // OpenReadOnly gives the bucket in a directory to read from: nothing is made or removed there.
 func OpenReadOnly(dir string) (*Bucket, error) {
 	root, err := os.OpenRoot(dir)
@@ -69,6 +82,10 @@ func open(dir string, sync func(*os.File) error) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bucket: %w", err)
 	}
+	return openIn(root, dir, sync)
+}
+
+func openIn(root *os.Root, dir string, sync func(*os.File) error) (*Bucket, error) {
 	b := &Bucket{root: root, sync: sync}
 	if err := b.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open bucket %s: %w", dir, err), root.Close())

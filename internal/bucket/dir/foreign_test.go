@@ -24,6 +24,16 @@ func mustOpen(t testing.TB, path string) *dir.Bucket {
 	return b
 }
 
+func mustOpenReadOnly(t testing.TB, path string) *dir.Bucket {
+	t.Helper()
+	b, err := dir.OpenReadOnly(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
 func mustPut(t testing.TB, b bucket.Bucket, key, content string) {
 	t.Helper()
 	if _, err := b.Put(t.Context(), key, strings.NewReader(content), bucket.Condition{}); err != nil {
@@ -62,6 +72,38 @@ func TestRemainsOfDeadWriters(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(staging, name)); (err == nil) != want {
 			t.Errorf("%s is there: %v, want %v", name, err == nil, want)
 		}
+	}
+}
+
+// Who joins a bucket uses it like whoever opened it, and leaves the tidying to them.
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	top := filepath.Join(t.TempDir(), "bucket")
+	join := func() *dir.Bucket {
+		t.Helper()
+		b, err := dir.Join(top)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Close() })
+		return b
+	}
+	mustPut(t, join(), "run/in", "x") // where nothing is yet, it makes what is needed
+	if err := errors.Join(os.RemoveAll(top), os.Mkdir(top, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, join(), "run/in", "x")
+	left := filepath.Join(top, dir.Staging, "LEFT")
+	old := time.Now().Add(-25 * time.Hour)
+	if err := errors.Join(os.WriteFile(left, []byte("half"), 0o600), os.Chtimes(left, old, old)); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, join(), "run/out", "y")
+	if got := keys(t, mustOpenReadOnly(t, top)); got != "run/in run/out" {
+		t.Errorf("objects: %s", got)
+	}
+	if _, err := os.Stat(left); err != nil {
+		t.Errorf("what another writer has left: %v", err)
 	}
 }
 
