@@ -91,16 +91,24 @@ type statusFile struct {
 	Notes     []string  `json:"notes,omitempty"`
 }
 
+// machine is what a launch says of its machine.
+func (l launch) machine(token string, state dayfly.MachineState) dayfly.Machine {
+	return dayfly.Machine{
+		ID: idOf(token), Provider: string(Location), State: state,
+		Tags: l.Spec.Tags, LaunchedAt: l.LaunchedAt, Isolation: l.Way.rung(), Notes: l.Notes,
+	}
+}
+
 // make puts the folder in place whole, or finds that there is one already; until then its name begins
 // with making. Nothing is synced: the supervisor syncs what must survive a power cut before it clones.
-func (f folder) make(l launch, making string) error {
+func (f folder) make(l launch, making string) (first bool, err error) {
 	dir := filepath.Dir(string(f))
 	if err := durable.MkdirAll(dir, 0o700, nil); err != nil {
-		return fmt.Errorf("make the machines' folder: %w", err)
+		return false, fmt.Errorf("make the machines' folder: %w", err)
 	}
 	tmp, err := os.MkdirTemp(dir, making)
 	if err != nil {
-		return fmt.Errorf("make the machine's folder: %w", err)
+		return false, fmt.Errorf("make the machine's folder: %w", err)
 	}
 	defer os.RemoveAll(tmp) // finds nothing after the rename
 	t := folder(tmp)
@@ -109,13 +117,13 @@ func (f folder) make(l launch, making string) error {
 		t.writeNew(fileLaunch, l),
 		os.WriteFile(t.path(fileLock), nil, 0o600),
 	); err != nil {
-		return fmt.Errorf("make the machine's folder: %w", err)
+		return false, fmt.Errorf("make the machine's folder: %w", err)
 	}
 	err = os.Rename(tmp, string(f))
 	if errors.Is(err, fs.ErrExist) { // also ENOTEMPTY: another launch, or a Terminate, was first
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // close forbids every later start, durably, and makes the folder where there is none.
@@ -227,7 +235,7 @@ type status struct {
 }
 
 // statusDelay is how long a change may wait for others, and most phases are over sooner.
-const statusDelay = 100 * time.Millisecond
+const statusDelay = 500 * time.Millisecond
 
 // set changes the status and stores it soon.
 func (s *status) set(change func(*statusFile)) {
@@ -278,7 +286,7 @@ func (f folder) machineOf() (dayfly.Machine, error) {
 		return m, err
 	}
 	if known {
-		m.Tags, m.LaunchedAt, m.Isolation, m.Notes = l.Spec.Tags, l.LaunchedAt, l.Way.rung(), l.Notes
+		m = l.machine(f.token(), "")
 	}
 	var t dayfly.Tags
 	if ok, err := f.readable(fileTags, &t); err != nil {

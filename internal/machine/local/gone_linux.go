@@ -98,11 +98,13 @@ func (f folder) remains(st startedFile, in *initFile) (string, error) {
 
 // mayCarry tells whether processes of the job may be anywhere on the host.
 func (f folder) mayCarry(in *initFile) (bool, error) {
-	if in == nil || f.way() != wayGroup {
+	if in == nil {
 		return false, nil
 	}
-	emptied, err := f.has(fileEmptied)
-	return !emptied, err
+	if emptied, err := f.has(fileEmptied); emptied || err != nil {
+		return false, err
+	}
+	return f.way() == wayGroup, nil
 }
 
 // before tells whether the machine was started before this boot of this host.

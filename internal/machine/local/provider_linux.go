@@ -82,12 +82,16 @@ func (p *Provider) Launch(ctx context.Context, s machine.Spec) (dayfly.Machine, 
 		if started || closed {
 			return p.launched(f)
 		}
-		if err := p.put(ctx, f, s); err != nil {
+		made, err := p.put(ctx, f, s)
+		if err != nil {
 			return dayfly.Machine{}, err
 		}
 		answer, err := p.supervise(ctx, f, s.Secrets)
 		if err != nil {
 			return dayfly.Machine{}, fmt.Errorf("launch machine %s: %w", s.Token, err)
+		}
+		if answer == answerReady && made != nil {
+			return made.machine(f.token(), dayfly.MachineRunning), nil
 		}
 		if answer != answerBusy {
 			return p.launched(f)
@@ -114,34 +118,39 @@ func check(s machine.Spec) error {
 	return nil
 }
 
-// put makes the machine's folder, with the rung chosen.
-func (p *Provider) put(ctx context.Context, f folder, s machine.Spec) error {
+// put makes the machine's folder, with the rung chosen, and tells what it wrote; nil where there is one already.
+func (p *Provider) put(ctx context.Context, f folder, s machine.Spec) (made *launch, err error) {
 	if known, err := f.has(fileLaunch); known || err != nil {
-		return err
+		return nil, err
 	}
 	if spent, err := f.spent(); err != nil {
-		return err
+		return nil, err
 	} else if spent {
-		return fmt.Errorf("launch machine %s: it is forgotten: %w", s.Token, machine.ErrGone)
+		return nil, fmt.Errorf("launch machine %s: it is forgotten: %w", s.Token, machine.ErrGone)
 	}
 	if !s.Tags.Deadline.After(p.cfg.Now()) {
 		if err := f.close("its deadline had passed before it was launched"); err != nil {
-			return err
+			return nil, err
 		}
-		return fmt.Errorf("launch machine %s: its deadline has passed: %w", s.Token, machine.ErrGone)
+		return nil, fmt.Errorf("launch machine %s: its deadline has passed: %w", s.Token, machine.ErrGone)
 	}
 	if err := durable.MkdirAll(p.cfg.Dir, 0o700, nil); err != nil {
-		return fmt.Errorf("make the machines' folder: %w", err)
+		return nil, fmt.Errorf("make the machines' folder: %w", err)
 	}
 	w, notes, err := p.rungs.choose(ctx, s.Machine)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	making, err := temporary(prefixMaking)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return f.make(launch{Spec: s, Way: w, Hidden: p.cfg.Hidden, Notes: notes, LaunchedAt: p.cfg.Now()}, making)
+	l := launch{Spec: s, Way: w, Hidden: p.cfg.Hidden, Notes: notes, LaunchedAt: p.cfg.Now()}
+	first, err := f.make(l, making)
+	if !first || err != nil {
+		return nil, err
+	}
+	return &l, nil
 }
 
 // launched is the machine of a token that was used.
