@@ -50,7 +50,7 @@ shards of an array's slot are one line too; --shards shows them one by one.`,
 		if table && !cmd.Flags().Changed("limit") {
 			f.limit = tableLimit
 		}
-		return a.history(cmd.Context(), filter, dayfly.BackfillID(f.backfill), f.limit, table && !f.shards, *output)
+		return a.history(cmd.Context(), filter, f.limit, table && !f.shards, *output)
 	}
 	output = outputFlag(cmd)
 	cmd.Flags().IntVar(&f.limit, "limit", 0, fmt.Sprintf("at most `N` lines; 0 is all (default: %d in a table, else all)", tableLimit))
@@ -69,7 +69,7 @@ func (f historyFlags) filter(cmd *cobra.Command, now time.Time) (store.Filter, e
 		if job == "" || f.job != "" && f.job != string(job) {
 			return out, usage(cmd, "--backfill %q is not the id of a backfill%s", f.backfill, map[bool]string{true: " of job " + f.job}[job != ""])
 		}
-		out.Job = job
+		out.Job, out.Backfill = job, dayfly.BackfillID(f.backfill)
 	}
 	switch {
 	case f.limit < 0:
@@ -110,7 +110,7 @@ func ago(text string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
-func (a *app) history(ctx context.Context, f store.Filter, of dayfly.BackfillID, limit int, together bool, output string) error {
+func (a *app) history(ctx context.Context, f store.Filter, limit int, together bool, output string) error {
 	h, err := a.openAndGlance(ctx)
 	if err != nil {
 		return err
@@ -124,21 +124,12 @@ func (a *app) history(ctx context.Context, f store.Filter, of dayfly.BackfillID,
 			return err
 		}
 	}
-	if of != "" {
-		if f, err = a.within(ctx, s, f, of); err != nil {
-			return err
-		}
-	}
 	ranges, err := rangesOf(ctx, s, f)
 	if err != nil {
 		return err
 	}
 	shown, more := 0, false
-	runs := s.History(ctx, f)
-	if of != "" {
-		runs, ranges = ofBackfill(runs, of), nil // no range is one's
-	}
-	past := merged(runs, ranges)
+	past := merged(s.History(ctx, f), ranges)
 	if together {
 		past = bySlot(past)
 	}
@@ -169,34 +160,6 @@ func (a *app) history(ctx context.Context, f store.Filter, of dayfly.BackfillID,
 	return nil
 }
 
-// within narrows a filter to the slots of a backfill, as long as anything is known of it: a job may have a million
-// runs beside those.
-func (a *app) within(ctx context.Context, s store.Store, f store.Filter, of dayfly.BackfillID) (store.Filter, error) {
-	all, err := reconcile.Fillings(ctx, s, of.Job(), a.now())
-	if err != nil {
-		return f, err
-	}
-	if i := slices.IndexFunc(all, func(b reconcile.Filling) bool { return b.ID == of }); i >= 0 {
-		first, last := all[i].Span()
-		f.Until = last
-		if f.Since.Before(first) {
-			f.Since = first
-		}
-	}
-	return f, nil
-}
-
-// ofBackfill leaves the runs of a backfill.
-func ofBackfill(runs iter.Seq2[dayfly.Run, error], id dayfly.BackfillID) iter.Seq2[dayfly.Run, error] {
-	return func(yield func(dayfly.Run, error) bool) {
-		for r, err := range runs {
-			if (err != nil || r.Backfill == id) && !yield(r, err) {
-				return
-			}
-		}
-	}
-}
-
 // knownOr is an error when a job has neither a record nor a run nor a range record.
 func (h *home) knownOr(ctx context.Context, name dayfly.JobName) error {
 	for _, err := range h.store.History(ctx, store.Filter{Job: name, Limit: 1}) {
@@ -221,6 +184,9 @@ type pastRun struct {
 
 // rangesOf are the range records that the filter selects, the newest first.
 func rangesOf(ctx context.Context, s store.Store, f store.Filter) ([]dayfly.Range, error) {
+	if f.Backfill != "" {
+		return nil, nil // a backfill makes runs, or nothing
+	}
 	all, err := s.Ranges(ctx, f.Job, f.Since)
 	if err != nil {
 		return nil, fmt.Errorf("read range records: %w", err)

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dayfly-io/dayfly"
-	"github.com/dayfly-io/dayfly/internal/reconcile"
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
@@ -122,27 +121,5 @@ func TestYAML(t *testing.T) {
 `
 	if b.String() != want {
 		t.Error(cmp.Diff(want, b.String()))
-	}
-}
-
-// A job may have a million runs beside those of a backfill: only the backfill's own time is read.
-func TestHistoryOfABackfillIsBounded(t *testing.T) {
-	t.Parallel()
-	c := newCall(t)
-	h := c.home()
-	day := func(n int) time.Time { return time.Date(2020, 3, n, 0, 0, 0, 0, time.UTC) }
-	const id = dayfly.BackfillID("daily@TEST22")
-	backwards := reconcile.Backfill{ID: id, Job: "daily", AtOnce: 1, Slots: reconcile.StepsOf([]time.Time{day(9), day(7), day(5)}), CreatedAt: c.now()}
-	if err := reconcile.Fill(t.Context(), h.store, backwards); err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range []struct{ since, want time.Time }{{time.Time{}, day(5)}, {day(1), day(5)}, {day(6), day(6)}} {
-		f, err := (&app{now: c.now}).within(t.Context(), h.store, store.Filter{Job: "daily", Since: k.since}, id)
-		if want := (store.Filter{Job: "daily", Since: k.want, Until: day(9)}); err != nil || f != want {
-			t.Errorf("since %v: it reads %+v, want %+v; %v", k.since, f, want, err)
-		}
-	}
-	if f, err := (&app{now: c.now}).within(t.Context(), h.store, store.Filter{Job: "daily"}, "daily@NOBODY"); err != nil || f != (store.Filter{Job: "daily"}) {
-		t.Errorf("of a backfill that nobody knows it reads %+v, %v", f, err)
 	}
 }

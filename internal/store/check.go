@@ -70,6 +70,7 @@ func (f Filter) Cursor() (p Position, ok bool, err error) {
 func (f Filter) Match(r *dayfly.Run) bool {
 	return (f.Job == "" || r.Job == f.Job) &&
 		(f.Outcome == "" || r.Outcome == f.Outcome) &&
+		(f.Backfill == "" || r.Backfill == f.Backfill) &&
 		(f.Since.IsZero() || !r.Slot.Before(f.Since)) &&
 		(f.Until.IsZero() || !r.Slot.After(f.Until)) &&
 		(f.Remains == 0 || r.Remains()&f.Remains != 0) &&

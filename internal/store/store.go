@@ -174,13 +174,14 @@ type Note struct {
 
 // Filter selects runs of the history.
 type Filter struct {
-	Job     dayfly.JobName
-	Outcome dayfly.Outcome
-	Since   time.Time      // slots at or after
-	Until   time.Time      // slots at or before; zero: no bound
-	Before  dayfly.RunID   // a cursor: only what comes after this run in the order of History
-	Ended   bool           // only ended runs
-	Remains dayfly.Remains // only ended runs of which one of these may be left
-	Oldest  bool           // the oldest slot first: the order the other way round
-	Limit   int            // 0: all
+	Job      dayfly.JobName
+	Outcome  dayfly.Outcome
+	Backfill dayfly.BackfillID // only runs of this backfill
+	Since    time.Time         // slots at or after
+	Until    time.Time         // slots at or before; zero: no bound
+	Before   dayfly.RunID      // a cursor: only what comes after this run in the order of History
+	Ended    bool              // only ended runs
+	Remains  dayfly.Remains    // only ended runs of which one of these may be left
+	Oldest   bool              // the oldest slot first: the order the other way round
+	Limit    int               // 0: all
 }

@@ -320,7 +320,7 @@ func TestExpiredNotesGo(t *testing.T) {
 func TestHistoryPlans(t *testing.T) {
 	t.Parallel()
 	s := openAt(t, filepath.Join(t.TempDir(), "dayfly.db"))
-	for bits := range 1 << 8 {
+	for bits := range 1 << 9 {
 		var f store.Filter
 		want := "runs_slot"
 		if bits&1 != 0 {
@@ -347,6 +347,12 @@ func TestHistoryPlans(t *testing.T) {
 		}
 		if bits&(128+3) == 128+1 {
 			want = "runs_remains"
+		}
+		if bits&256 != 0 {
+			f.Backfill, want = "pi@SOME", "runs_backfill"
+			if bits&2 != 0 {
+				want = "runs_backfill_outcome"
+			}
 		}
 		plan, err := s.HistoryPlan(t.Context(), f)
 		if err != nil {
@@ -400,7 +406,7 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// A file that an older dayfly wrote has all that is needed to remove what is old.
+// A file that an older dayfly wrote has all that is needed to remove what is old, and to find a backfill's runs.
 func TestOlderSchema(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "dayfly.db")
@@ -413,7 +419,7 @@ func TestOlderSchema(t *testing.T) {
 	for _, r := range []*dayfly.Run{&ran, &never, &active} {
 		r.Version, r.Attempts = j.Version(), []dayfly.Attempt{{Number: 1}}
 	}
-	ran.State, never.State, never.Attempts = dayfly.Ended, dayfly.Ended, nil
+	ran.State, never.State, never.Attempts, active.Backfill = dayfly.Ended, dayfly.Ended, nil, "pi@SOME"
 	conn := plain(t, path)
 	exec := func(query string, args ...any) {
 		t.Helper()
@@ -437,6 +443,7 @@ func TestOlderSchema(t *testing.T) {
 
 	s := openAt(t, path)
 	var left []dayfly.RunID
+	filled := 0
 	for r, err := range s.History(t.Context(), store.Filter{Job: "pi", Remains: dayfly.RemainsLogs}) {
 		if err != nil {
 			t.Fatal(err)
@@ -445,6 +452,15 @@ func TestOlderSchema(t *testing.T) {
 	}
 	if !slices.Equal(left, []dayfly.RunID{ran.ID}) {
 		t.Errorf("runs that have left something: %v, want %s", left, ran.ID)
+	}
+	for r, err := range s.History(t.Context(), store.Filter{Backfill: "pi@SOME"}) {
+		if err != nil || r.ID != active.ID {
+			t.Errorf("a run of the backfill: %s (%v), want %s alone", r.ID, err, active.ID)
+		}
+		filled++
+	}
+	if filled != 1 {
+		t.Errorf("%d runs of the backfill, want 1", filled)
 	}
 	if named, err := s.NamesFiles(t.Context(), "aa"); !named || err != nil {
 		t.Errorf("the archive of a version is named: %v, %v", named, err)

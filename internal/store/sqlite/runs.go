@@ -28,10 +28,10 @@ func (s *Store) InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, erro
 	stored := make([]bool, len(runs))
 	err := s.change(ctx, func(ctx context.Context) error {
 		for i, r := range runs {
-			n, err := s.exec(ctx, `INSERT INTO runs (id, job, slot, shard, n, state, outcome, version, remains, rev, body)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING`,
+			n, err := s.exec(ctx, `INSERT INTO runs (id, job, slot, shard, n, state, outcome, version, backfill, remains, rev, body)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO NOTHING`,
 				string(r.ID), string(r.Job), r.Slot.UnixMicro(), string(r.Shard), r.N, string(r.State), string(r.Outcome),
-				short(r.Version), int(r.Remains()), bodies[i])
+				short(r.Version), string(r.Backfill), int(r.Remains()), bodies[i])
 			if err != nil {
 				return err
 			}
@@ -187,8 +187,12 @@ func historyQuery(f store.Filter) (query string, args []any, err error) {
 		index = "runs_job"
 		and("job = ?", string(f.Job))
 	}
+	if f.Backfill != "" { // of one job in any case
+		index = "runs_backfill"
+		and("backfill = ? AND backfill <> ''", string(f.Backfill))
+	}
 	if f.Outcome != "" {
-		index = map[string]string{"runs_slot": "runs_outcome", "runs_job": "runs_job_outcome"}[index]
+		index = map[string]string{"runs_slot": "runs_outcome", "runs_job": "runs_job_outcome", "runs_backfill": "runs_backfill_outcome"}[index]
 		and("outcome = ? AND outcome <> ''", string(f.Outcome)) // the second term is the index's own
 	}
 	if f.Ended {

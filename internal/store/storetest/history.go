@@ -32,6 +32,9 @@ func past() []dayfly.Run {
 			if r.Outcome != dayfly.Skipped {
 				r.Attempts = []dayfly.Attempt{{Number: 1}}
 			}
+			if i%4 == 1 {
+				r.Backfill = dayfly.BackfillID(job) + "@SOME"
+			}
 			if i%3 == 1 {
 				r.LogsRemoved = dayfly.Removal{At: at(99), Rule: "a rule"}
 			}
@@ -57,6 +60,7 @@ func history(t *testing.T, s store.Store) {
 		{Job: "b", Outcome: dayfly.Failed}, {Since: at(7)}, {Since: at(7).Add(time.Millisecond)}, {Job: "a", Since: at(19)},
 		{Until: at(7)}, {Until: at(7).Add(-time.Millisecond), Job: "a"}, {Since: at(3), Until: at(5)}, {Until: at(-1)}, {Until: at(5), Outcome: dayfly.Failed},
 		{Remains: dayfly.RemainsLogs}, {Remains: dayfly.RemainsResults, Job: "b"}, {Remains: dayfly.RemainsResults | dayfly.RemainsLogs, Job: "b", Until: at(9), Ended: true},
+		{Backfill: "a@SOME"}, {Backfill: "a@SOME", Job: "a", Outcome: dayfly.Failed}, {Backfill: "b@SOME", Since: at(5), Until: at(12)}, {Backfill: "b@OTHER"},
 		{Since: at(99)}, {Ended: true}, {Job: "b", Ended: true}, {Job: "a", Outcome: dayfly.Skipped, Since: at(3), Ended: true},
 	} {
 		for _, before := range []dayfly.RunID{"", all[17].ID, all[len(all)-1].ID, "a-20261122T230959.999Z", "zz-21000101T000000Z"} {
@@ -118,7 +122,7 @@ func expect(all []dayfly.Run, f store.Filter) []dayfly.Run {
 		if f.Job != "" && r.Job != f.Job || f.Outcome != "" && r.Outcome != f.Outcome || f.Ended && r.State != dayfly.Ended {
 			continue
 		}
-		if !f.Since.IsZero() && r.Slot.Before(f.Since) {
+		if !f.Since.IsZero() && r.Slot.Before(f.Since) || f.Backfill != "" && r.Backfill != f.Backfill {
 			continue
 		}
 		if f.Limit > 0 && len(out) == f.Limit {
@@ -131,7 +135,7 @@ func expect(all []dayfly.Run, f store.Filter) []dayfly.Run {
 
 func describeFilter(f store.Filter) string {
 	parts := []string{"history"}
-	for name, v := range map[string]string{"job": string(f.Job), "outcome": string(f.Outcome), "before": string(f.Before)} {
+	for name, v := range map[string]string{"job": string(f.Job), "outcome": string(f.Outcome), "before": string(f.Before), "backfill": string(f.Backfill)} {
 		if v != "" {
 			parts = append(parts, name+"="+v)
 		}

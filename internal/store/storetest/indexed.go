@@ -46,6 +46,9 @@ func Indexed(t *testing.T, open Open) {
 		"of one job and outcome":        {Job: "j07", Outcome: dayfly.Failed},
 		"of a job without that outcome": {Job: "j07", Outcome: dayfly.Lost},
 		"of a job that has none":        {Job: "nobody"},
+		"of a backfill":                 {Job: "j07", Backfill: "j07@OLD"},
+		"of a backfill and an outcome":  {Job: "j07", Backfill: "j07@OLD", Outcome: dayfly.Lost},
+		"of a backfill nobody knows":    {Job: "j07", Backfill: "j07@NEVER"},
 		"since":                         {Since: at(size - 10)},
 		"since, of one job":             {Job: "j07", Since: at(size / 3)},
 		"since, of a rare outcome":      {Outcome: dayfly.Lost, Since: at(size / 3)},
@@ -97,7 +100,7 @@ func quick(t testing.TB, what string, ask func()) {
 }
 
 // long is a history, oldest first: a run a minute of a hundred jobs in turn. One in a thousand is lost,
-// of one job only.
+// of one job only, and one in five thousand is of a backfill, of another.
 func long(size int) []dayfly.Run {
 	all := make([]dayfly.Run, size)
 	for i := range all {
@@ -110,6 +113,9 @@ func long(size int) []dayfly.Run {
 			outcome = dayfly.Failed
 		}
 		all[i] = ended(name, at(i), outcome)
+		if i%5000 == 7 {
+			all[i].Backfill = "j07@OLD"
+		}
 		all[i].Reason = "as long as the reasons that people read usually are, or a little longer"
 	}
 	return all
