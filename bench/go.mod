@@ -6,6 +6,7 @@ require (
 	github.com/adhocore/gronx v1.20.4
 	github.com/aptible/supercronic v0.2.48
 	github.com/dayfly-io/dayfly v0.0.0
+	github.com/robfig/cron/v3 v3.0.1
 )
 
 require (

@@ -85,6 +85,15 @@ func (h *home) stop() error {
 	return errors.Join(h.daemon.Process.Signal(syscall.SIGTERM), h.daemon.Wait())
 }
 
+// agent is how large the program is that attends a job, in bytes. It is in no file: a job without a sandbox looks.
+func (h *home) agent() (int64, error) {
+	out, err := h.command("run", h.job("agent", "machine: {isolation: none}\nrun: stat -Lc %s /proc/$PPID/exe")).Output()
+	if err != nil {
+		return 0, fmt.Errorf("run a job that looks at its agent: %w", err)
+	}
+	return strconv.ParseInt(said(out), 10, 64)
+}
+
 // used is the daemon's CPU time and its memory now. The time is that of its threads in nanoseconds: the clock ticks
 // in the stat of a process are drawn at instants at which one that looks every second is always at work.
 func (h *home) used() (cpu time.Duration, rss int64, err error) {

@@ -2,7 +2,7 @@
 // sandbox. Each figure stands beside its gate and goal, and beside a floor of the same machine in the same run:
 // machines differ, ratios less.
 //
-//	go -C bench run . [-n 1000] [-dayfly ../bin/dayfly] [start|launch|queue|due|many|past]…
+//	go -C bench run . [-n 1000] [-dayfly ../bin/dayfly] [start|launch|queue|due|many|past|neighbours]…
 //
 // How fast a schedule finds its next instant, beside other libraries: go -C bench test -bench Next
 package main
@@ -27,7 +27,15 @@ type figure struct {
 	unit       string
 	gate, goal float64 // 0: none
 	least      bool    // the value should be at least so much
+	over       string  // what it is divided by, where that is in the table before it
+	skipped    string  // instead of all others: what was not measured, and why
 }
+
+// What other figures are divided by.
+const (
+	floorExec = "floor: fork and exec of true, p50"
+	floorRoot = "floor: namespaces, overlay and chroot by a Go re-exec, p50"
+)
 
 func (f figure) verdict() string {
 	holds := func(bound float64) bool { return f.least && f.value >= bound || !f.least && f.value <= bound }
@@ -56,13 +64,29 @@ func (f figure) String() string {
 	return fmt.Sprintf("%-62s %10.2f %-5s %-9s %-9s %s", f.what, f.value, f.unit, bound(f.gate), bound(f.goal), f.verdict())
 }
 
+// beside is the line, with how many times another figure it is.
+func (f figure) beside(table map[string]float64) string {
+	base := table[f.over]
+	switch {
+	case f.skipped != "":
+		return "skipped: " + f.skipped
+	case base == 0:
+		return strings.TrimRight(f.String(), " ")
+	}
+	return fmt.Sprintf("%-107s %.3g × %s", f, f.value/base, strings.TrimSuffix(strings.TrimPrefix(f.over, "floor: "), ", p50"))
+}
+
 // scenario measures one thing; n is how much of it.
 type scenario struct {
 	name    string
 	measure func(ctx context.Context, b bench) ([]figure, error)
 }
 
-var scenarios = []scenario{{"start", start}, {"launch", launch}, {"queue", queue}, {"due", due}, {"many", many}, {"past", past}}
+// floors come first, whatever was asked for.
+var scenarios = []scenario{
+	{"floors", floors}, {"start", start}, {"launch", launch}, {"queue", queue}, {"due", due}, {"many", many}, {"past", past},
+	{"neighbours", neighbours},
+}
 
 // bench is what a scenario works with.
 type bench struct {
@@ -74,7 +98,11 @@ type bench struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := reexec(os.Args[1:])
+	if err == nil {
+		err = run(ctx, os.Args[1:])
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
@@ -97,8 +125,9 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("find dayfly: %w (make build makes it)", err)
 	}
 	fmt.Printf("%-62s %10s %-5s %-9s %-9s\n", "", "", "", "gate", "goal")
+	table := map[string]float64{}
 	for _, s := range scenarios {
-		if len(flags.Args()) > 0 && !slices.Contains(flags.Args(), s.name) {
+		if s.name != "floors" && len(flags.Args()) > 0 && !slices.Contains(flags.Args(), s.name) {
 			continue
 		}
 		dir, err := os.MkdirTemp(*within, "dayfly-bench-")
@@ -111,19 +140,16 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		for _, f := range figures {
-			fmt.Println(f)
+			fmt.Println(f.beside(table))
+			table[f.what] = f.value
 		}
 	}
 	return nil
 }
 
-// start measures how long commands take that do next to nothing, beside the shortest process there is.
+// start measures how long commands take that do next to nothing, and how large the programs are.
 func start(ctx context.Context, b bench) ([]figure, error) {
 	h, err := b.home(ctx)
-	if err != nil {
-		return nil, err
-	}
-	floor, err := median(50, func() error { return exec.CommandContext(ctx, "true").Run() })
 	if err != nil {
 		return nil, err
 	}
@@ -142,29 +168,16 @@ func start(ctx context.Context, b bench) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []figure{
-		{what: "floor: true, from start to end, p50", value: ms(floor), unit: "ms"},
-		{what: "floor: a file synced, p50", value: ms(synced(b.dir)), unit: "ms"},
-		{what: "dayfly version, p50", value: ms(version), unit: "ms", gate: 30, goal: 10},
-		{what: "dayfly run of true without a daemon, in all, p50", value: ms(alone), unit: "ms", gate: 80, goal: 45},
-		{what: "the binary", value: float64(info.Size()) / (1 << 20), unit: "MiB", gate: 45},
-	}, nil
-}
-
-// synced is how long it takes to write a little and sync it, the median of some.
-func synced(dir string) time.Duration {
-	f, err := os.CreateTemp(dir, "sync-")
+	agent, err := h.agent()
 	if err != nil {
-		return 0
+		return nil, err
 	}
-	defer f.Close()
-	d, _ := median(50, func() error {
-		if _, err := f.WriteString("x"); err != nil {
-			return err
-		}
-		return f.Sync()
-	})
-	return d
+	return []figure{
+		{what: "dayfly version, p50", value: ms(version), unit: "ms", gate: 30, goal: 10, over: floorExec},
+		{what: "dayfly run of true without a daemon, in all, p50", value: ms(alone), unit: "ms", gate: 80, goal: 45, over: floorRoot},
+		{what: "the binary", value: mib(info.Size()), unit: "MiB", gate: 45},
+		{what: "the agent in it", value: mib(agent), unit: "MiB", gate: 8},
+	}, nil
 }
 
 func median(n int, f func() error) (time.Duration, error) {
@@ -189,5 +202,7 @@ func percentile(all []time.Duration, percent int) time.Duration {
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 func said(out []byte) string { return strings.TrimSpace(string(out)) }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/adhocore/gronx"
 	"github.com/aptible/supercronic/cronexpr"
+	"github.com/robfig/cron/v3"
 
 	"github.com/dayfly-io/dayfly/internal/schedule"
 	"github.com/dayfly-io/dayfly/internal/schedule/scheduletest"
@@ -44,6 +45,13 @@ var libraries = []struct {
 			b.Fatal(err)
 		}
 		return e.Next
+	}},
+	{"robfig", func(b *testing.B, expression string, _ *time.Location) func(time.Time) time.Time {
+		s, err := cron.ParseStandard(expression)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return s.Next
 	}},
 	{"gronx", func(b *testing.B, expression string, _ *time.Location) func(time.Time) time.Time {
 		return func(t time.Time) time.Time {

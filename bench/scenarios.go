@@ -34,8 +34,8 @@ func launch(ctx context.Context, b bench) (figures []figure, err error) {
 		}
 		first, end := from(all, slot, started), from(all, slot, gone)
 		f := []figure{
-			{what: rung + ": request to first instruction, p50", value: ms(percentile(first, 50)), unit: "ms"},
-			{what: rung + ": request to gone and recorded, p50", value: ms(percentile(end, 50)), unit: "ms"},
+			{what: rung + ": request to first instruction, p50", value: ms(percentile(first, 50)), unit: "ms", over: floorRoot},
+			{what: rung + ": request to gone and recorded, p50", value: ms(percentile(end, 50)), unit: "ms", over: floorRoot},
 		}
 		if rung == "full" {
 			f[0].gate, f[0].goal, f[1].gate, f[1].goal = 30, 10, 60, 25
@@ -45,11 +45,12 @@ func launch(ctx context.Context, b bench) (figures []figure, err error) {
 	return figures, nil
 }
 
-// queue measures how many runs a second are taken from their request to gone, when many wait: what one job's
-// machines are bounded by is this machine.
+// queue measures how many runs a second there are when many wait: all of them, by the time from the first launch
+// to the last machine observed gone. How long they waited before the first is no part of it; the daemon comes when
+// all of them do.
 func queue(ctx context.Context, b bench) ([]figure, error) {
 	return crowd(ctx, b, "queued", -time.Hour, func(rung string, all []record) []figure {
-		f := figure{what: fmt.Sprintf("%s: %d queued runs, to gone", rung, len(all)), unit: "/s", least: true, gate: 50, goal: 120}
+		f := figure{what: fmt.Sprintf("%s: %d queued runs, first launch to last gone", rung, len(all)), unit: "/s", least: true, gate: 50, goal: 120}
 		if rung == "none" {
 			f.gate, f.goal = 100, 300
 		}
