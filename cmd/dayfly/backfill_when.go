@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -81,8 +80,13 @@ func dayBegins(day time.Time, zone *time.Location) time.Time {
 	return early.Add(time.Duration(n) * time.Second).In(zone)
 }
 
-// errNothingDone ends a command that somebody did not want after all.
-var errNothingDone = &exit{exitError, errors.New("nothing was done")}
+// nothingDone ends a command that somebody did not want after all, or did not say to want as it must be said.
+func nothingDone(about, hint string) error {
+	return &exit{exitError, &dayfly.Error{Code: dayfly.CodeInternal, Message: "nothing was done" + about, Hint: hint}}
+}
+
+// lookOnly is the next step of who said no.
+const lookOnly = "--dry-run shows what it would do, and does not ask"
 
 // confirm asks whether to go on. --yes answers, and must where nobody can be asked.
 func (p *prompter) confirm(ask string) error {
@@ -102,7 +106,7 @@ func (p *prompter) confirm(ask string) error {
 		case slices.Contains([]string{"y", "yes"}, word):
 			return nil
 		case slices.Contains([]string{"", "n", "no"}, word):
-			return errNothingDone
+			return nothingDone("", lookOnly)
 		}
 		p.a.say("y goes on, n does nothing.")
 	}

@@ -131,11 +131,9 @@ func (p *patient) room(ctx context.Context, at string) finding {
 	}
 	daily := p.daily(ctx)
 	if daily > 0 {
-		lasts := time.Duration(float64(free) / float64(daily) * float64(24*time.Hour))
-		if lasts < 0 || lasts > 100*365*24*time.Hour {
-			lasts = 100 * 365 * 24 * time.Hour
-		}
-		text += fmt.Sprintf("; runs left %s a day of late, which lasts for %s", size(daily), took(lasts))
+		const most = 100 * 365 * 24 * time.Hour // a Duration cannot be much longer
+		lasts := time.Duration(min(float64(free)/float64(daily)*float64(24*time.Hour), float64(most)))
+		text += fmt.Sprintf("; runs left %s a day of late, which lasts for %s", size(daily), foreseen(lasts))
 		switch {
 		case lasts < lastsNot:
 			return fail(mend, "%s", text)

@@ -72,19 +72,22 @@ func (a *app) next(cmd *cobra.Command, args []string, f nextFlags) error {
 	}
 	if cmd.ArgsLenAtDash() == 0 {
 		if len(args) != 1 {
-			return usage(cmd, "after -- comes one expression, not %d arguments; put it between quotes", len(args))
+			return unquoted(cmd, "after -- comes one expression", args)
+		}
+		if _, err := os.Lstat(args[0]); err == nil && !isExpression(args[0]) {
+			e := usage(cmd, "after -- comes an expression, and %s is a file", args[0])
+			e.Hint = fmt.Sprintf("an expression stands between quotes, such as '%s'; a job file stands before --: dayfly next %s", someExpression, args[0])
+			return e
 		}
 		return a.nextOfText(cmd, args[0], after, f)
 	}
-	if text := strings.Join(args, " "); looksDue(text) {
+	if text := strings.Join(args, " "); looksDue(text) && (len(args) == 1 || isExpression(text)) {
 		e := usage(cmd, "%s is an expression, and those come after --", text)
 		e.Hint = "dayfly next -- '" + text + "'"
 		return e
 	}
 	if len(args) != 1 {
-		e := usage(cmd, "next takes a job, a job file, or -- and an expression, not %d arguments", len(args))
-		e.Hint = "an expression stands between quotes: dayfly next -- '0 23 * * *'"
-		return e
+		return unquoted(cmd, "next takes a job, a job file, or -- and an expression", args)
 	}
 	for _, name := range []string{"tz", "job", "anchor"} {
 		if cmd.Flags().Changed(name) {
@@ -97,7 +100,7 @@ func (a *app) next(cmd *cobra.Command, args []string, f nextFlags) error {
 // looksDue tells whether a text was meant as an expression: it is one, or it begins like one and there is no
 // such file.
 func looksDue(text string) bool {
-	if _, err := schedule.Parse(text, schedule.Options{Key: "job"}); err == nil {
+	if isExpression(text) {
 		return true
 	}
 	begins := slices.ContainsFunc([]string{"@", "cron(", "rate(", "at("}, func(with string) bool { return strings.HasPrefix(text, with) })

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -104,8 +105,11 @@ func (p *prompter) confirmName(ask, name string) error {
 		return p.confirm(ask)
 	}
 	line, err := p.line(question{ask: fmt.Sprintf("%s? It cannot be undone. Type %s to go on", ask, name)})
-	if err == nil && line != name {
-		return errNothingDone
+	switch {
+	case err != nil || line == name:
+		return err
+	case slices.Contains([]string{"", "n", "no"}, strings.ToLower(line)):
+		return nothingDone("", lookOnly)
 	}
-	return err
+	return nothingDone(fmt.Sprintf(": that was %q, not %s", line, name), "the name is what says yes here; type "+name+", or call it with --yes")
 }

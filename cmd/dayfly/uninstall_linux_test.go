@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -26,13 +27,22 @@ func TestUninstallAsks(t *testing.T) {
 	t.Parallel()
 	c, _ := withClock(t)
 	c.want(0, "apply", jobFileOf(t, "daily", "schedule: \"@daily\"\nrun: echo ran\n"))
-	for keys, code := range map[string]int{"\r": 1, "y\r": 1, "\x03": 130} {
+	const no = `error: nothing was done\r\nhint: --dry-run shows what it would do, and does not ask\r\n`
+	for _, is := range []struct {
+		keys, says string
+		code       int
+	}{
+		{"\r", no, 1},
+		{"No\r", no, 1},
+		{"y\r", `error: nothing was done: that was "y", not data\r\nhint: the name is what says yes here; type data, or call it with --yes\r\n`, 1},
+		{"\x03", `error: interrupted; nothing was done`, 130},
+	} {
 		s := sit(t, c, "uninstall")
 		s.sees(`This removes .*/data:`)
 		s.sees(`It cannot be undone. Type data to go on: `)
-		s.types(keys)
-		s.sees(`nothing was done`)
-		s.ends(code)
+		s.types(is.keys)
+		s.sees(is.says)
+		s.ends(is.code)
 	}
 	c.want(0, "ps", "--jobs")
 	s := sit(t, c, "uninstall")
@@ -273,4 +283,80 @@ func TestStarters(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
+}
+
+// TestUninstallWhereAnotherUserServes: a daemon that this user may not end keeps it from everything, and goes on.
+func TestUninstallWhereAnotherUserServes(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be two users")
+	}
+	c, _ := withClock(t)
+	top, err := os.MkdirTemp("/var/tmp", "dayfly-test-") // which others may look into, unlike the test's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(top) })
+	c.data = filepath.Join(top, "data")
+	c.env = []string{"DAYFLY_DATA=" + c.data, "PATH=/usr/bin:/bin"}
+	c.want(0, "apply", jobFileOf(t, "daily", "schedule: \"@daily\"\nrun: echo ran\n"))
+	exe := copyOfDayfly(t, top)
+	l, err := daemon.Acquire(filepath.Join(c.data, lockFile)) // by this process, which is root's
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release() //nolint:errcheck // the process ends
+	const nobody = 65534
+	err = filepath.WalkDir(top, func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, nobody, nobody))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := treeOf(t, c.data)
+	for _, args := range [][]string{{"uninstall", "--yes"}, {"uninstall", "--dry-run"}} {
+		cmd := exec.Command(exe, args...)
+		cmd.Env = c.env
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		out, _ := cmd.CombinedOutput()
+		want := fmt.Sprintf("error: process %d serves %s, and this user may not end it\nhint: be its user, or root; or stop it there first\n", os.Getpid(), c.data)
+		if cmd.ProcessState.ExitCode() != exitRefused || string(out) != want {
+			t.Errorf("%v: exit code %d\n%swant\n%s", args, cmd.ProcessState.ExitCode(), out, want)
+		}
+	}
+	if after := treeOf(t, c.data); !slices.Equal(before, after) {
+		t.Errorf("there is %q, and there was %q", after, before)
+	}
+}
+
+// copyOfDayfly puts the program where every user may run it.
+func copyOfDayfly(t *testing.T, dir string) string {
+	t.Helper()
+	path, err := exec.LookPath("dayfly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(dir, "dayfly")
+	// By another process: while this one has a program open to write it, none of its children may run it.
+	if out, err := exec.Command("cp", path, to).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := errors.Join(os.Chmod(to, 0o755), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// treeOf are the names of all that is below a directory.
+func treeOf(t *testing.T, dir string) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		all = append(all, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -24,6 +24,22 @@ func took(d time.Duration) string {
 	return two(int64(d/(24*time.Hour)), "d", int64(d%(24*time.Hour)/time.Hour), "h")
 }
 
+// foreseen is a length of time for people that nobody knows exactly: about 5 months, more than 10 years.
+func foreseen(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch days := int(d / day); {
+	case days >= 3650:
+		return "more than 10 years"
+	case days >= 730:
+		return fmt.Sprintf("about %d years", days/365)
+	case days >= 61:
+		return fmt.Sprintf("about %d months", days*12/365)
+	case days >= 3:
+		return fmt.Sprintf("about %d days", days)
+	}
+	return took(d)
+}
+
 func two(a int64, unitA string, b int64, unitB string) string {
 	if b == 0 {
 		return fmt.Sprintf("%d %s", a, unitA)
