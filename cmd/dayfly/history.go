@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -125,11 +126,13 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, together b
 		}
 	}
 	ranges, err := rangesOf(ctx, s, f)
+	broken, err := damagedOnly(err)
 	if err != nil {
 		return err
 	}
 	shown, more := 0, false
-	past := merged(s.History(ctx, f), ranges)
+	var damaged []store.Damage
+	past := merged(sound(s.History(ctx, f), &damaged), ranges)
 	if together {
 		past = bySlot(past)
 	}
@@ -149,7 +152,9 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, together b
 	if f != (store.Filter{}) {
 		list.empty = "No run is like that; dayfly history --limit 0 shows all there are."
 	}
-	if err := list.show(a, output, rows); err != nil {
+	shows := list.show(a, output, rows)
+	brokenRuns, _ := damagedOnly(store.OrDamaged(damaged))
+	if err := errors.Join(shows, broken, brokenRuns); err != nil {
 		return err
 	}
 	if more {
@@ -189,11 +194,11 @@ func rangesOf(ctx context.Context, s store.Store, f store.Filter) ([]dayfly.Rang
 	}
 	all, err := s.Ranges(ctx, f.Job, f.Since)
 	if err != nil {
-		return nil, fmt.Errorf("read range records: %w", err)
+		err = fmt.Errorf("read range records: %w", err)
 	}
 	all = slices.DeleteFunc(all, func(r dayfly.Range) bool { return f.Outcome != "" && r.Outcome != f.Outcome })
 	slices.SortFunc(all, func(x, y dayfly.Range) int { return y.To.Compare(x.To) })
-	return all, nil
+	return all, err
 }
 
 // merged puts range records between the runs, where their last slot belongs.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,6 +56,7 @@ func (a *app) ps(ctx context.Context, output string) error {
 		return err
 	}
 	runs, err := loop.Store.ActiveRuns(ctx, store.Scope{})
+	broken, err := damagedOnly(err)
 	if err != nil {
 		return fmt.Errorf("read active runs: %w", err)
 	}
@@ -70,7 +72,7 @@ func (a *app) ps(ctx context.Context, output string) error {
 	if output == "table" || output == "wide" {
 		rows = withoutTwins(rows)
 	}
-	if err := a.activeList().show(a, output, allOf(rows)); err != nil {
+	if err := errors.Join(a.activeList().show(a, output, allOf(rows)), broken); err != nil {
 		return err
 	}
 	if err := a.sayFills(ctx, h, output); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -87,12 +88,11 @@ func TestMovedReal(t *testing.T) {
 	t.Run("to another host, which the first one does not outlive", func(t *testing.T) {
 		t.Parallel()
 		h := newHome(t)
-		first := true
+		var again atomic.Bool // each is heard by a goroutine of its own
 		w := newWitnessWho(t, func(said word) {
-			if !first {
+			if again.Swap(true) {
 				_, _ = said.conn.Write([]byte("again\n"))
 			}
-			first = false
 		})
 		path := h.waits(w, "overlap: queue\nretry: {attempts: 2, on: [lost], backoff: 0s}\n")
 		daemon := h.start("serve")
@@ -101,7 +101,7 @@ func TestMovedReal(t *testing.T) {
 		if err := earlier.Wait(); err != nil {
 			t.Fatal(err)
 		}
-		first = true
+		again.Store(false)
 		h.want(0, "run", "--detach", path)
 		w.told(t, 2)
 		h.start("run", path) // it waits for the other

@@ -42,7 +42,7 @@ func (p *pass) due(ctx context.Context) ([]dayfly.Run, error) {
 	var errs []error
 	for p.begins() {
 		now := p.now()
-		jobs, err := p.Store.DueJobs(ctx, p.scope.Scope, now, dueAtOnce)
+		jobs, broken, err := readable(p.Store.DueJobs(ctx, p.scope.Scope, now, dueAtOnce))
 		if err != nil {
 			return made, errors.Join(append(errs, fmt.Errorf("read the jobs that are due: %w", err))...)
 		}
@@ -51,7 +51,8 @@ func (p *pass) due(ctx context.Context) ([]dayfly.Run, error) {
 		if err != nil {
 			errs = append(errs, err)
 		}
-		if len(jobs) < dueAtOnce || advanced == 0 {
+		if len(jobs)+len(broken) < dueAtOnce || advanced == 0 {
+			errs = append(errs, store.OrDamaged(broken))
 			break
 		}
 	}

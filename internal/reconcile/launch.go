@@ -70,7 +70,7 @@ func (p *pass) standstill(ctx context.Context, active []dayfly.Run) bool {
 		return false // nobody has decided on it yet
 	}
 	going := slices.DeleteFunc(slices.Clone(active), func(r dayfly.Run) bool { return r.State == dayfly.Ended })
-	all, err := p.admitAll(ctx, going, going)
+	all, err := p.admitAll(ctx, going, going, nil)
 	if err != nil {
 		return false
 	}
@@ -98,11 +98,11 @@ func (p *pass) beginSome(ctx context.Context, active []dayfly.Run, decided map[d
 		}
 		defer leave()
 	}
-	others, err := p.others(ctx, active)
+	others, broken, err := readable(p.others(ctx, active))
 	if err != nil {
 		return nil, active, err
 	}
-	all, err := p.admitAll(ctx, active, others)
+	all, err := p.admitAll(ctx, active, others, broken)
 	now := map[dayfly.RunID]verdict{}
 	launches, told := 0, 0
 	for _, run := range active {
@@ -155,9 +155,9 @@ func (p *pass) others(ctx context.Context, active []dayfly.Run) ([]dayfly.Run, e
 	}
 	others, err := p.Store.ActiveRuns(ctx, scope)
 	if err != nil {
-		return nil, fmt.Errorf("read active runs: %w", err)
+		err = fmt.Errorf("read active runs: %w", err)
 	}
-	return others, nil
+	return others, err
 }
 
 // inFlight counts the runs that have or may have a machine.
@@ -172,11 +172,14 @@ func inFlight(runs []dayfly.Run) (n int) {
 
 // admitAll gives a verdict on each of this pass's runs that are ready. A job that cannot be read is an
 // error, and does not stop the others. Where there is a limit of machines, the earliest slots come first,
-// whatever their job.
-func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run) (map[dayfly.RunID]verdict, error) {
+// whatever their job. A broken record may be of a run that has a machine: its job waits, and the limit counts it.
+func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run, broken []store.Damage) (map[dayfly.RunID]verdict, error) {
 	byJob := map[dayfly.JobName][]dayfly.Run{}
 	for _, r := range others {
 		byJob[r.Job] = append(byJob[r.Job], r)
+	}
+	for _, d := range broken {
+		delete(byJob, d.Job)
 	}
 	verdicts := map[dayfly.RunID]verdict{}
 	var errs []error
@@ -195,14 +198,14 @@ func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run) (map[d
 	}
 	maps.DeleteFunc(verdicts, func(id dayfly.RunID, _ verdict) bool { return !in[id] })
 	if p.Machines > 0 {
-		bound(verdicts, others, p.Machines)
+		bound(verdicts, others, inFlight(others)+len(broken), p.Machines)
 	}
 	return verdicts, errors.Join(errs...)
 }
 
 // bound lets only so many launch that there are no more machines than the limit, the earliest slots first.
-func bound(verdicts map[dayfly.RunID]verdict, runs []dayfly.Run, limit int) {
-	room := limit - inFlight(runs)
+func bound(verdicts map[dayfly.RunID]verdict, runs []dayfly.Run, taken, limit int) {
+	room := limit - taken
 	for _, r := range slices.SortedFunc(slices.Values(runs), inTurn) {
 		if !verdicts[r.ID].launch {
 			continue

@@ -128,7 +128,7 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 	named := *r
 	named.Log = r.Log.With("pass", name)
 	p := &pass{Reconciler: &named, scope: s, begun: begun, sum: Summary{Pass: name}, versions: map[string]dayfly.Job{}, seen: map[string]sighting{}, underway: map[array]bool{}, noted: map[string]time.Time{}}
-	active, err := r.Store.ActiveRuns(ctx, s.Scope)
+	active, broken, err := readable(r.Store.ActiveRuns(ctx, s.Scope))
 	if err != nil {
 		return p.sum, fmt.Errorf("read active runs: %w", err)
 	}
@@ -143,7 +143,7 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 			p.underway[arrayOf(run)] = true
 		}
 	}
-	errs := []error{p.look(ctx, active)}
+	errs := []error{store.OrDamaged(broken), p.look(ctx, active)}
 	active, err = p.advanceAll(ctx, active)
 	errs = append(errs, err)
 	if s.Slots {
@@ -170,6 +170,14 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 		p.soon(r.Now())
 	}
 	return p.sum, errors.Join(errs...)
+}
+
+// readable makes of a list with damaged records in it two: one bad record never stops the others.
+func readable[T any](list []T, err error) ([]T, []store.Damage, error) {
+	if damaged, bad := errors.AsType[*store.DamagedError](err); bad {
+		return list, damaged.Records, nil
+	}
+	return list, nil, err
 }
 
 // tally counts what is not ended.

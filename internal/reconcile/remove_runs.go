@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,6 +26,10 @@ func (r *remover) runs(ctx context.Context, term dayfly.Term) (done bool, err er
 	for r.spare() {
 		var page []dayfly.Run // first what might be removed, then what would justify keeping it
 		for run, err := range r.Store.History(ctx, f) {
+			if _, bad := errors.AsType[store.Damage](err); bad {
+				r.errs = append(r.errs, err) // it stays, and keeps no other
+				continue
+			}
 			if err != nil {
 				return false, fmt.Errorf("read the runs of job %s: %w", r.Job, err)
 			}

@@ -30,7 +30,8 @@ type Scope struct {
 	Run dayfly.RunID
 }
 
-// Store keeps the records. All methods may be used by several goroutines and processes at once.
+// Store keeps the records. All methods may be used by several goroutines and processes at once. A record that
+// is there and cannot be read is Damage. A list names the damaged in a *DamagedError and gives all others with it.
 type Store interface {
 	// PutVersion stores a version of a job under Job.Version(). It is idempotent.
 	PutVersion(ctx context.Context, j dayfly.Job) error

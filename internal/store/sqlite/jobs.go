@@ -37,16 +37,12 @@ func (s *Store) PutVersion(ctx context.Context, j dayfly.Job) error {
 }
 
 // Version implements store.Store.
-func (s *Store) Version(ctx context.Context, version string) (j dayfly.Job, err error) {
+func (s *Store) Version(ctx context.Context, version string) (dayfly.Job, error) {
 	var body []byte
-	err = s.find(ctx, "SELECT body FROM versions WHERE version = ?", []any{version}, &body)
-	if err == nil {
-		err = json.Unmarshal(body, &j)
-	}
-	if err != nil {
+	if err := s.find(ctx, "SELECT body FROM versions WHERE version = ?", []any{version}, &body); err != nil {
 		return dayfly.Job{}, fmt.Errorf("read version %s: %w", version, err)
 	}
-	return j, nil
+	return store.DecodeVersion(version, body)
 }
 
 // PutJob implements store.Store.
@@ -90,13 +86,14 @@ func (s *Store) putJob(ctx context.Context, j store.Job, body string) (rev int64
 
 func scanJob(scan func(...any) error) (j store.Job, err error) {
 	var (
+		name string
 		body []byte
 		rev  int64
 	)
-	if err := scan(&rev, &body); err != nil {
+	if err := scan(&name, &rev, &body); err != nil {
 		return j, err
 	}
-	err = json.Unmarshal(body, &j)
+	j, err = store.DecodeJob(dayfly.JobName(name), body)
 	j.Rev = rev
 	return j, err
 }
@@ -104,29 +101,31 @@ func scanJob(scan func(...any) error) (j store.Job, err error) {
 // Job implements store.Store.
 func (s *Store) Job(ctx context.Context, name dayfly.JobName) (store.Job, error) {
 	j, err := scanJob(func(into ...any) error {
-		return s.find(ctx, "SELECT rev, body FROM jobs WHERE name = ? AND body IS NOT NULL", []any{string(name)}, into...)
+		return s.find(ctx, "SELECT name, rev, body FROM jobs WHERE name = ? AND body IS NOT NULL", []any{string(name)}, into...)
 	})
-	if err != nil {
-		return store.Job{}, fmt.Errorf("read job %s: %w", name, err)
+	if _, says := errors.AsType[store.Damage](err); err != nil && !says {
+		err = fmt.Errorf("read job %s: %w", name, err)
 	}
-	return j, nil
+	return j, err
 }
 
 func (s *Store) jobs(ctx context.Context, query string, args ...any) (out []store.Job, err error) {
 	err = s.list(ctx, query, args, func(scan func(...any) error) error {
 		j, err := scanJob(scan)
-		out = append(out, j)
+		if err == nil {
+			out = append(out, j)
+		}
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read jobs: %w", err)
+		return out, fmt.Errorf("read jobs: %w", err)
 	}
 	return out, nil
 }
 
 // Jobs implements store.Store.
 func (s *Store) Jobs(ctx context.Context) ([]store.Job, error) {
-	return s.jobs(ctx, "SELECT rev, body FROM jobs WHERE body IS NOT NULL ORDER BY name")
+	return s.jobs(ctx, "SELECT name, rev, body FROM jobs WHERE body IS NOT NULL ORDER BY name")
 }
 
 // DeleteJob implements store.Store.
@@ -163,9 +162,9 @@ func (s *Store) missing(ctx context.Context, query, key string) error {
 // DueJobs implements store.Store.
 func (s *Store) DueJobs(ctx context.Context, scope store.Scope, now time.Time, limit int) ([]store.Job, error) {
 	if scope.Job != "" {
-		return s.jobs(ctx, "SELECT rev, body FROM jobs WHERE next_due <= ? AND name = ? LIMIT ?", now.UnixMicro(), string(scope.Job), limit)
+		return s.jobs(ctx, "SELECT name, rev, body FROM jobs WHERE next_due <= ? AND name = ? LIMIT ?", now.UnixMicro(), string(scope.Job), limit)
 	}
-	return s.jobs(ctx, "SELECT rev, body FROM jobs WHERE next_due <= ? ORDER BY next_due, name LIMIT ?", now.UnixMicro(), limit)
+	return s.jobs(ctx, "SELECT name, rev, body FROM jobs WHERE next_due <= ? ORDER BY next_due, name LIMIT ?", now.UnixMicro(), limit)
 }
 
 // NextDue implements store.Store.

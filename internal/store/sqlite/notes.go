@@ -30,24 +30,27 @@ func (s *Store) PutRange(ctx context.Context, r dayfly.Range) error {
 
 // Ranges implements store.Store.
 func (s *Store) Ranges(ctx context.Context, job dayfly.JobName, since time.Time) (out []dayfly.Range, err error) {
-	query, args := "SELECT body FROM ranges WHERE to_slot >= ?", []any{ceilMicro(since)}
+	query, args := "SELECT job, from_slot, body FROM ranges WHERE to_slot >= ?", []any{ceilMicro(since)}
 	if job != "" {
 		query, args = query+" AND job = ?", append(args, string(job))
 	}
 	err = s.list(ctx, query+" ORDER BY job, from_slot", args, func(scan func(...any) error) error {
 		var (
+			of   string
+			from int64
 			body []byte
-			r    dayfly.Range
 		)
-		if err := scan(&body); err != nil {
+		if err := scan(&of, &from, &body); err != nil {
 			return err
 		}
-		err := json.Unmarshal(body, &r)
-		out = append(out, r)
+		r, err := store.DecodeRange(dayfly.JobName(of), time.UnixMicro(from), body)
+		if err == nil {
+			out = append(out, r)
+		}
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read ranges: %w", err)
+		return out, fmt.Errorf("read ranges: %w", err)
 	}
 	return out, nil
 }

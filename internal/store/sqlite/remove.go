@@ -59,13 +59,13 @@ func (s *Store) MarkRemoved(ctx context.Context, marks []store.Mark) error {
 }
 
 func (s *Store) mark(ctx context.Context, m store.Mark) error {
-	row, err := s.row(ctx, "SELECT rev, body FROM runs WHERE id = ?", string(m.Run))
+	row, err := s.row(ctx, "SELECT id, rev, body FROM runs WHERE id = ?", string(m.Run))
 	if err != nil {
 		return err
 	}
 	r, err := scanRun(row.Scan)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+	if _, bad := errors.AsType[store.Damage](err); bad || errors.Is(err, sql.ErrNoRows) {
+		return nil // what is damaged is said where it is read
 	}
 	if err != nil || !m.Apply(&r) {
 		return err

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -79,13 +80,14 @@ func (s *Store) updateRun(ctx context.Context, r dayfly.Run) (body []byte, err e
 
 func scanRun(scan func(...any) error) (r dayfly.Run, err error) {
 	var (
+		id   string
 		body []byte
 		rev  int64
 	)
-	if err := scan(&rev, &body); err != nil {
+	if err := scan(&id, &rev, &body); err != nil {
 		return r, err
 	}
-	err = json.Unmarshal(body, &r)
+	r, err = store.DecodeRun(dayfly.RunID(id), body)
 	r.Rev = rev
 	return r, err
 }
@@ -93,18 +95,20 @@ func scanRun(scan func(...any) error) (r dayfly.Run, err error) {
 // Run implements store.Store.
 func (s *Store) Run(ctx context.Context, id dayfly.RunID) (dayfly.Run, error) {
 	r, err := scanRun(func(into ...any) error {
-		return s.find(ctx, "SELECT rev, body FROM runs WHERE id = ?", []any{string(id)}, into...)
+		return s.find(ctx, "SELECT id, rev, body FROM runs WHERE id = ?", []any{string(id)}, into...)
 	})
-	if err != nil {
-		return dayfly.Run{}, fmt.Errorf("read run %s: %w", id, err)
+	if _, says := errors.AsType[store.Damage](err); err != nil && !says {
+		err = fmt.Errorf("read run %s: %w", id, err)
 	}
-	return r, nil
+	return r, err
 }
 
 func (s *Store) runs(ctx context.Context, query string, args ...any) (out []dayfly.Run, err error) {
 	err = s.list(ctx, query, args, func(scan func(...any) error) error {
 		r, err := scanRun(scan)
-		out = append(out, r)
+		if err == nil {
+			out = append(out, r)
+		}
 		return err
 	})
 	return out, err
@@ -115,7 +119,7 @@ func (s *Store) ActiveRuns(ctx context.Context, scope store.Scope) ([]dayfly.Run
 	query, args := activeQuery(scope)
 	out, err := s.runs(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read active runs: %w", err)
+		return out, fmt.Errorf("read active runs: %w", err)
 	}
 	return out, nil
 }
@@ -129,7 +133,7 @@ func activeQuery(scope store.Scope) (query string, args []any) {
 	if scope.Run != "" {
 		index, where, args = "", where+" AND id = ?", append(args, string(scope.Run)) // by the id's own
 	}
-	return fmt.Sprintf("SELECT rev, body FROM runs %s WHERE %s ORDER BY slot, id", index, where), args
+	return fmt.Sprintf("SELECT id, rev, body FROM runs %s WHERE %s ORDER BY slot, id", index, where), args
 }
 
 // LastN implements store.Store.
@@ -151,31 +155,51 @@ func (s *Store) History(ctx context.Context, f store.Filter) iter.Seq2[dayfly.Ru
 			if f.Limit > 0 {
 				n = min(n, left)
 			}
-			runs, err := s.page(ctx, f, n)
+			rows, err := s.page(ctx, f, n)
 			if err != nil {
 				yield(dayfly.Run{}, fmt.Errorf("read history: %w", err))
 				return
 			}
-			for _, r := range runs {
-				if !yield(r, nil) {
+			for _, r := range rows {
+				if !yield(r.run, r.err) {
 					return
 				}
 			}
-			left -= len(runs)
-			if len(runs) < n || f.Limit > 0 && left == 0 {
+			left -= len(rows)
+			if len(rows) < n || f.Limit > 0 && left == 0 {
 				return
 			}
-			f.Before = runs[len(runs)-1].ID
+			f.Before = rows[len(rows)-1].id
 		}
 	}
 }
 
-func (s *Store) page(ctx context.Context, f store.Filter, n int) ([]dayfly.Run, error) {
+// row is a run of the history, or its id and why it cannot be read.
+type row struct {
+	id  dayfly.RunID
+	run dayfly.Run
+	err error
+}
+
+func (s *Store) page(ctx context.Context, f store.Filter, n int) (out []row, err error) {
 	query, args, err := historyQuery(f)
 	if err != nil {
 		return nil, err
 	}
-	return s.runs(ctx, query, append(args, n)...)
+	err = s.list(ctx, query, append(args, n), func(scan func(...any) error) error {
+		r, err := scanRun(scan)
+		id := r.ID
+		damage, bad := errors.AsType[store.Damage](err)
+		if err != nil && !bad {
+			return err
+		}
+		if bad {
+			id = dayfly.RunID(damage.ID)
+		}
+		out = append(out, row{id, r, err})
+		return nil
+	})
+	return out, err
 }
 
 // historyQuery is the filter in SQL; its last argument is the limit. Each way to combine the filters
@@ -219,7 +243,7 @@ func historyQuery(f store.Filter) (query string, args []any, err error) {
 	} else if ok {
 		and("(slot, id) "+after+" (?, ?)", at.Slot.UnixMicro(), string(at.ID))
 	}
-	return fmt.Sprintf("SELECT rev, body FROM runs INDEXED BY %s WHERE %s ORDER BY %s LIMIT ?",
+	return fmt.Sprintf("SELECT id, rev, body FROM runs INDEXED BY %s WHERE %s ORDER BY %s LIMIT ?",
 		index, strings.Join(where, " AND "), order), args, nil
 }
 

@@ -343,7 +343,7 @@ func (s *Store) find(ctx context.Context, query string, args []any, into ...any)
 	return mapError(s.path, err)
 }
 
-// list reads rows, each by f.
+// list reads rows, each by f. What f finds damaged stops nothing, and is one *store.DamagedError at the end.
 func (s *Store) list(ctx context.Context, query string, args []any, f func(scan func(...any) error) error) error {
 	st, err := s.read.of(ctx, query)
 	if err != nil {
@@ -354,10 +354,17 @@ func (s *Store) list(ctx context.Context, query string, args []any, f func(scan 
 		return mapError(s.path, err)
 	}
 	defer rows.Close()
+	var damaged []store.Damage
 	for rows.Next() {
-		if err := f(rows.Scan); err != nil {
+		err := f(rows.Scan)
+		if d, bad := errors.AsType[store.Damage](err); bad {
+			damaged = append(damaged, d)
+		} else if err != nil {
 			return err
 		}
 	}
-	return mapError(s.path, rows.Err())
+	if err := rows.Err(); err != nil {
+		return mapError(s.path, err)
+	}
+	return store.OrDamaged(damaged)
 }

@@ -1,0 +1,150 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
+)
+
+// damaged is a store in which the records of one job cannot be read.
+type damaged struct {
+	store.Store
+	job dayfly.JobName
+}
+
+// part leaves out what is damaged and names it, as a store does.
+func part[T any](s *damaged, list []T, err error, kind string, key func(T) (dayfly.JobName, string)) ([]T, error) {
+	var sound []T
+	var broken []store.Damage
+	for _, v := range list {
+		if name, id := key(v); name == s.job {
+			broken = append(broken, store.Damage{Kind: kind, ID: id, Job: name, Err: errors.New("unexpected end of JSON input")})
+		} else {
+			sound = append(sound, v)
+		}
+	}
+	return sound, errors.Join(err, store.OrDamaged(broken))
+}
+
+func (s *damaged) ActiveRuns(ctx context.Context, scope store.Scope) ([]dayfly.Run, error) {
+	all, err := s.Store.ActiveRuns(ctx, scope)
+	return part(s, all, err, "run", func(r dayfly.Run) (dayfly.JobName, string) { return r.Job, string(r.ID) })
+}
+
+func (s *damaged) DueJobs(ctx context.Context, scope store.Scope, now time.Time, limit int) ([]store.Job, error) {
+	all, err := s.Store.DueJobs(ctx, scope, now, limit)
+	return part(s, all, err, "job", func(j store.Job) (dayfly.JobName, string) { return j.Name, string(j.Name) })
+}
+
+func (s *damaged) History(ctx context.Context, f store.Filter) iter.Seq2[dayfly.Run, error] {
+	return func(yield func(dayfly.Run, error) bool) {
+		for r, err := range s.Store.History(ctx, f) {
+			if err == nil && r.Job == s.job {
+				r, err = dayfly.Run{}, store.Damage{Kind: "run", ID: string(r.ID), Job: r.Job, Err: errors.New("unexpected end of JSON input")}
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestDamagedRecords: what cannot be read is said in every pass; it stops nothing else, and what it may stand for
+// is counted.
+func TestDamagedRecords(t *testing.T) {
+	t.Parallel()
+	hurt := func(t *testing.T, machines int) (*world, *damaged) {
+		t.Helper()
+		s := &damaged{}
+		w := setup(t, func(w *world, c *reconcile.Config) {
+			s.Store = w.store
+			c.Store, c.Machines = s, machines
+		})
+		return w, s
+	}
+	t.Run("beside others that are due", func(t *testing.T) {
+		t.Parallel()
+		w, s := hurt(t, 0)
+		w.apply(job("bad", at("0 1 * * *")))
+		w.apply(job("good", at("0 1 * * *")))
+		running := w.request(job("bad"))
+		w.pass()
+		want(t, "the one whose record will be damaged", w.run(running).State, dayfly.Running)
+		s.job, w.now = "bad", monday.Add(time.Hour)
+		err := w.tryPass()
+		for _, named := range []string{"run " + string(running), "job bad"} {
+			if err == nil || !strings.Contains(err.Error(), named+": its record is damaged: ") {
+				t.Errorf("the pass does not name %s: %v", named, err)
+			}
+		}
+		runs := w.history("good")
+		if len(runs) != 1 || runs[0].State == dayfly.Due {
+			t.Fatalf("the job beside it has the runs %+v", runs)
+		}
+		for range 30 {
+			w.now = w.now.Add(time.Second)
+			_ = w.tryPass()
+		}
+		want(t, "the run beside it", w.run(runs[0].ID).Outcome, dayfly.Succeeded)
+		want(t, "the damaged one", w.run(running).State, dayfly.Running)
+		s.job = "" // mended
+		want(t, "when it is mended", w.until(running, dayfly.Ended).Outcome, dayfly.Succeeded)
+	})
+	t.Run("its machine counts", func(t *testing.T) {
+		t.Parallel()
+		w, s := hurt(t, 2)
+		w.request(job("bad"))
+		w.pass()
+		s.job = "bad"
+		first, second := w.request(job("one")), w.request(job("two"))
+		_ = w.tryPass()
+		want(t, "machines", len(w.provider.Alive()), 2)
+		want(t, "the first beside it", w.run(first).State, dayfly.Running)
+		want(t, "the second", w.run(second).Reason, "the limit of 2 machines in all")
+	})
+	t.Run("another run of its job waits", func(t *testing.T) {
+		t.Parallel()
+		w, s := hurt(t, 0)
+		bad := w.request(job("bad"))
+		w.pass()
+		w.now = w.now.Add(time.Second)
+		next := w.request(job("bad"))
+		half := &halfDamaged{damaged: s, sound: next}
+		half.job = "bad"
+		r, err := reconcile.New(reconcile.Config{
+			Installation: installation, Store: half, Bucket: w.bucket, Providers: w.Providers, Now: w.Now,
+			Jitter: w.Jitter, Secret: w.Secret, Log: w.Log,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Pass(t.Context(), reconcile.Scope{Slots: true}); err == nil || !strings.Contains(err.Error(), string(bad)) {
+			t.Errorf("the pass says %v", err)
+		}
+		want(t, "it", w.run(next).State, dayfly.Due)
+		want(t, "machines", len(w.provider.Alive()), 1)
+	})
+}
+
+// halfDamaged can read one run of the job.
+type halfDamaged struct {
+	*damaged
+	sound dayfly.RunID
+}
+
+func (s *halfDamaged) ActiveRuns(ctx context.Context, scope store.Scope) ([]dayfly.Run, error) {
+	all, err := s.damaged.Store.ActiveRuns(ctx, scope)
+	return part(s.damaged, all, err, "run", func(r dayfly.Run) (dayfly.JobName, string) {
+		if r.ID == s.sound {
+			return "", ""
+		}
+		return r.Job, string(r.ID)
+	})
+}
