@@ -67,7 +67,7 @@ func past(ctx context.Context, b bench) (figures []figure, err error) {
 // slowest is the filter that dayfly history takes longest for, and how long.
 func (h *home) slowest(filters []string) (filter string, worst time.Duration, err error) {
 	for _, f := range filters {
-		took, err := median(5, func() error { return h.run(append([]string{"history", "--limit", "50"}, strings.Fields(f)...)...) })
+		took, err := median(5, func() error { return h.run(append([]string{"history"}, strings.Fields(f)...)...) })
 		if err != nil {
 			return "", 0, err
 		}

@@ -26,8 +26,12 @@ type historyFlags struct {
 	backfill            string
 }
 
-// tableLimit is how many lines a table has where nobody says.
-const tableLimit = 50
+// How many lines a table has where nobody says: so many, or fewer once they stand for so many runs. A line of an array
+// is made of all its shards, ten thousand at most.
+const (
+	tableLimit = 50
+	tableRuns  = 400
+)
 
 // outcomes are what --outcome takes.
 var outcomes = []string{"succeeded", "failed", "timed_out", "lost", "canceled", "refused", "missed", "skipped"}
@@ -48,13 +52,14 @@ shards of an array's slot are one line too; --shards shows them one by one.`,
 			return err
 		}
 		table := *output == "table" || *output == "wide"
+		most := bounds{lines: f.limit}
 		if table && !cmd.Flags().Changed("limit") {
-			f.limit = tableLimit
+			most = bounds{tableLimit, tableRuns}
 		}
-		return a.history(cmd.Context(), filter, f.limit, table && !f.shards, *output)
+		return a.history(cmd.Context(), filter, most, table && !f.shards, *output)
 	}
 	output = outputFlag(cmd)
-	cmd.Flags().IntVar(&f.limit, "limit", 0, fmt.Sprintf("at most `N` lines; 0 is all (default: %d in a table, else all)", tableLimit))
+	cmd.Flags().IntVar(&f.limit, "limit", 0, fmt.Sprintf("at most `N` lines; 0 is all (default: in a table %d, of arrays as many as are made of %d runs; else all)", tableLimit, tableRuns))
 	cmd.Flags().BoolVar(&f.shards, "shards", false, "in a table, a line for each shard of an array")
 	cmd.Flags().StringVar(&f.job, "job", "", "only runs of this `JOB`")
 	cmd.Flags().StringVar(&f.backfill, "backfill", "", "only runs of this backfill: `ID` as dayfly backfill --list shows it")
@@ -111,7 +116,14 @@ func ago(text string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
-func (a *app) history(ctx context.Context, f store.Filter, limit int, together bool, output string) error {
+// bounds are how much a listing shows: lines, and runs that they stand for; it ends with the line that reaches one.
+type bounds struct{ lines, runs int } // 0: no bound
+
+func (b bounds) reached(lines, runs int) bool {
+	return b.lines > 0 && lines >= b.lines || b.runs > 0 && runs >= b.runs
+}
+
+func (a *app) history(ctx context.Context, f store.Filter, most bounds, together bool, output string) error {
 	h, err := a.openAndGlance(ctx)
 	if err != nil {
 		return err
@@ -130,7 +142,7 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, together b
 	if err != nil {
 		return err
 	}
-	shown, more := 0, false
+	lines, runs, more := 0, 0, false
 	var damaged []store.Damage
 	past := merged(sound(s.History(ctx, f), &damaged), ranges)
 	if together {
@@ -138,11 +150,12 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, together b
 	}
 	rows := func(yield func(pastRun, error) bool) {
 		for row, err := range past {
-			if limit > 0 && shown == limit {
+			if most.reached(lines, runs) {
 				more = true
 				return
 			}
-			shown++
+			lines++
+			runs += max(1, len(row.shards))
 			if !yield(row, err) {
 				return
 			}
@@ -158,7 +171,7 @@ func (a *app) history(ctx context.Context, f store.Filter, limit int, together b
 		return err
 	}
 	if more {
-		a.say("There are older runs: --limit %d shows more, --limit 0 all.", limit*10)
+		a.say("There are older runs: --limit %d shows more, --limit 0 all.", lines*10)
 	} else if output == "table" || output == "wide" {
 		return a.sayGone(ctx, h, f.Job)
 	}

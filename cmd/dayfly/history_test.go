@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,5 +122,38 @@ func TestYAML(t *testing.T) {
 `
 	if b.String() != want {
 		t.Error(cmp.Diff(want, b.String()))
+	}
+}
+
+// A table that nobody bounds ends after fewer lines where each is made of many runs: reading them takes a while.
+func TestHistoryOfArraysIsBounded(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	h := c.home()
+	for slot := range 7 {
+		var runs []dayfly.Run
+		for shard := range 120 {
+			r := finished()
+			r.Job, r.Slot, r.Shard, r.Trigger = "frames", t0.Add(time.Duration(slot)*time.Hour), dayfly.Shard(strconv.Itoa(shard)), dayfly.TriggerSchedule
+			r.ID = dayfly.NewRunID(r.Job, r.Slot, r.Shard, 0)
+			runs = append(runs, r)
+		}
+		if _, err := h.store.InsertRuns(c.ctx, runs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, k := range []struct {
+		args string
+		rows int
+		more string // what it says of older runs
+	}{
+		{"", 4, "--limit 40 "}, {"--limit 5", 5, "--limit 50 "}, {"--limit 0", 7, ""}, {"--limit 7", 7, ""},
+		{"--shards", 50, "--limit 500 "}, {"-o name", 7 * 120, ""},
+	} {
+		stdout, stderr := c.want(0, append([]string{"history", "--job", "frames"}, strings.Fields(k.args)...)...)
+		rows := strings.Count(stdout, "frames-")
+		if rows != k.rows || (k.more == "") == strings.Contains(stderr, "older runs") || !strings.Contains(stderr, k.more) {
+			t.Errorf("history %s has %d rows, want %d, and %q:\n%s", k.args, rows, k.rows, k.more, stderr)
+		}
 	}
 }
