@@ -74,6 +74,13 @@ The schema refuses nothing that dayfly accepts. Some mistakes it does not see, a
 
 `
 
+const referencePrevious = `
+` + "`DAYFLY_PREVIOUS_SUCCESS`" + ` is never later than what succeeded, and may be earlier: a run that ends while the attempt
+begins is not in it yet, and where two processes record the ends of two runs of the job in the same moment (commands without a
+daemon, with ` + "`overlap: allow`" + `) the earlier of their slots may stay until the next success. A job that goes on from
+there has to bear that it does something again.
+`
+
 // TestReference compares docs/jobfile.md with the table.
 func TestReference(t *testing.T) {
 	t.Parallel()
@@ -108,6 +115,7 @@ func reference() string {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", v.Name, cell(v.Doc))
 	}
 	b.WriteString("\nInstants are in UTC. `env`, `params` and `secrets` add to it; names that begin with DAYFLY_ are refused there.\n")
+	b.WriteString(referencePrevious)
 	b.WriteString(referenceEditors)
 	for _, x := range exceptions {
 		fmt.Fprintf(&b, "- %s\n", x.what)

@@ -12,7 +12,7 @@ var variables = []Variable{
 	{"DAYFLY_JOB", "the job's name"},
 	{"DAYFLY_RUN", "the run's id"},
 	{"DAYFLY_SLOT", "the instant for which the run was due, its logical time; of a run that was asked for, the instant of that"},
-	{"DAYFLY_PREVIOUS_SUCCESS", "the slot of the last run that succeeded; empty where there is none"},
+	{"DAYFLY_PREVIOUS_SUCCESS", "the slot of the last run that succeeded, as it was on record when the attempt began; empty where there is none"},
 	{"DAYFLY_ATTEMPT", "the number of the attempt, from 1"},
 	{"DAYFLY_SHARD", "the index or region of the run, where a slot has several runs"},
 	{"DAYFLY_SHARDS", "how many runs an array makes of a slot; 1 where it is none"},
