@@ -48,19 +48,25 @@ type first struct {
 	way     way
 	grace   time.Duration
 	kill    func(sig unix.Signal) // signals all other processes of the sandbox
-	spare   sync.WaitGroup        // of threads that are made ready
+	ready   sync.WaitGroup        // of what the job's start waits for
 
 	mu     sync.Mutex
 	end    ending
 	polite bool // the job was asked to end and has time for it: who outlives its first process may go on
 }
 
+// deadly are the signals that end or stop a Go program which does not ask for them; all others it swallows.
+// The kernel lets nobody inside send PID 1 a signal that it has no handler for, but the runtime has one for
+// each. All the others are not asked for because each costs two turns of a thread.
+var deadly = []os.Signal{
+	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS, unix.SIGFPE,
+	unix.SIGSEGV, unix.SIGTERM, unix.SIGSTKFLT, unix.SIGSYS, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU,
+}
+
 func newFirst() (*first, order, error) {
 	var o order
 	unix.CloseOnExec(controlFD)
 	unix.CloseOnExec(outputFD)
-	// Nobody inside can end PID 1 by a signal it does not handle; these would end a Go program.
-	signal.Notify(make(chan os.Signal, 1))
 	if err := dieWithParent(); err != nil {
 		return nil, o, err
 	}
@@ -127,7 +133,8 @@ func (f *first) obey(o order) error {
 	if err := f.arm(o.Deadline); err != nil {
 		return err
 	}
-	f.spare.Go(spareThreads) // meanwhile
+	f.ready.Go(spareThreads) // meanwhile
+	f.ready.Go(func() { signal.Notify(make(chan os.Signal, 1), deadly...) })
 	notes, err := f.furnish(&o)
 	if err != nil {
 		return err

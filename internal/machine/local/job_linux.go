@@ -42,7 +42,7 @@ func (f *first) start(o order) (pid int, err error) {
 	if o.Way == wayGroup {
 		attr.Sys.Pdeathsig = syscall.SIGKILL
 	}
-	f.spare.Wait()
+	f.ready.Wait()
 	if o.Way == wayUser {
 		// The job is the user, not the sandbox's builder.
 		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
