@@ -60,8 +60,8 @@ func TestACrowdBeginsWithOneCore(t *testing.T) {
 		first := "GOMAXPROCS=2"
 		if i == runtime.NumCPU() {
 			first = "GOMAXPROCS=1"
-			h.hasSet(h.supervisor(s.Token), first)
 		}
+		h.hasSet(h.supervisor(s.Token), first)
 		h.hasSet(h.first(s.Token), first)
 		h.await("the supervisor uses all cores", func() bool {
 			_, err := os.Lstat(filepath.Join(to, "cores"))

@@ -34,19 +34,17 @@ func (e *executable) start(argv []string, attr *os.ProcAttr) (*os.Process, error
 	return os.StartProcess(e.path, argv, attr)
 }
 
-// oneCore lets a machine's processes begin with threads for one core. Alone a launch is a third quicker with
-// two; in a crowd the cores are busy anyway, and each thread more only costs.
-const oneCore = "GOMAXPROCS=1"
-
-// cores is what a first process gets, by what its supervisor got.
-func cores() string {
-	if runtime.GOMAXPROCS(0) == 1 {
-		return oneCore
+// cores is how many cores a machine's process begins with threads for. Alone a launch is a third quicker with
+// two; in a crowd the cores are busy anyway, and each thread more only costs. A process that is not told
+// reads its cgroups to learn it.
+func cores(crowd bool) string {
+	if crowd {
+		return "GOMAXPROCS=1"
 	}
 	return "GOMAXPROCS=2"
 }
 
-// shortRun is how long a supervisor that began in a crowd goes on with one core.
+// shortRun is how long a supervisor goes on with what it began with.
 const shortRun = time.Second
 
 // useAllCores lets a supervisor that lives longer than a short run use the whole host: it may have much to

@@ -195,10 +195,7 @@ func (p *Provider) supervise(ctx context.Context, f folder, secrets map[string]s
 	}
 	defer log.Close()
 	argv := append(append([]string{"dayfly"}, p.cfg.Args...), "--machine", string(f))
-	env := environment(os.Environ())
-	if p.alive.Load() >= int64(runtime.NumCPU()) {
-		env = append(env, oneCore)
-	}
+	env := append(environment(os.Environ()), cores(p.alive.Load() >= int64(runtime.NumCPU())))
 	proc, err := p.program.exe.start(argv, &os.ProcAttr{
 		Dir: "/", Env: env, Files: []*os.File{null, log, log, mem, out}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})

@@ -60,7 +60,7 @@ func (p program) spawn(w way, token string, output, log *os.File, ownNetwork boo
 	attr := &os.ProcAttr{
 		Dir: "/",
 		// Nothing of the host's environment: the job can read that of PID 1.
-		Env:   []string{cores(), "GOTRACEBACK=single"},
+		Env:   []string{cores(runtime.GOMAXPROCS(0) == 1), "GOTRACEBACK=single"},
 		Files: []*os.File{null, log, log, theirs, output},
 		Sys:   attributes(w, ownNetwork),
 	}
