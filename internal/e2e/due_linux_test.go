@@ -28,7 +28,7 @@ func TestDueAtOnceReal(t *testing.T) {
 	if now := time.Now(); now.After(at) {
 		at = now // a host that takes so long to apply them: the slots are caught up with
 	}
-	db, err := sql.Open("sqlite", "file:"+h.dir+"/dayfly.db?mode=ro&_pragma=query_only(1)")
+	db, err := sql.Open("sqlite", "file:"+h.dir+"/dayfly.db?mode=ro&_pragma=query_only(1)&_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func newSoak(t *testing.T) *soak {
 		s.url = string(scrapeURL.Find(text))
 		return s.url != ""
 	})
-	if s.db, err = sql.Open("sqlite", "file:"+s.dir+"/dayfly.db?mode=ro&_pragma=query_only(1)"); err != nil {
+	if s.db, err = sql.Open("sqlite", "file:"+s.dir+"/dayfly.db?mode=ro&_pragma=query_only(1)&_pragma=busy_timeout(60000)"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.db.Close() })

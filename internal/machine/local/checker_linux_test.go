@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -162,14 +164,18 @@ func (h *host) awaitLog(dir, text string) {
 }
 
 // goneBy checks that no process of the machine lives after the instant plus the allowance.
-// The allowance is for a host that has time for it: what this one takes to start a process of the test's own
-// comes on top.
-func (h *host) goneBy(at time.Time, allowance time.Duration, which func() []int) {
+// The allowance is for a host that has time for it: what this one stood still comes on top. When that was longer
+// than the kernel's timer waits, that timer may have come before everybody else, and then it takes a look to end a
+// job on the rung none.
+func (h *host) goneBy(at time.Time, allowance time.Duration, lag func() time.Duration, which func() []int) {
 	h.t.Helper()
-	busy := h.busy()
-	h.await("the processes are gone", func() bool { return len(which()) == 0 })
-	late, lag := time.Since(at), busy()
-	if late > allowance+lag {
+	h.await("the processes are gone", func() bool {
+		if stoodStill(lag) {
+			h.state("") // a look at all
+		}
+		return len(which()) == 0
+	})
+	if late, lag := time.Since(at), lag(); late > allowance+lag {
 		h.t.Errorf("gone %s after the deadline, at most %s is allowed, and %s for a busy host",
 			late.Round(time.Millisecond), allowance, lag.Round(time.Millisecond))
 	}
@@ -178,26 +184,46 @@ func (h *host) goneBy(at time.Time, allowance time.Duration, which func() []int)
 	}
 }
 
-// busy starts a process again and again until what it gives is called, which tells how long the slowest took.
+// stoodStill tells whether the host did nothing for so long that who is last to end a machine may have been first.
+func stoodStill(lag func() time.Duration) bool { return lag() > 3*time.Second }
+
+// busy starts a process every 100 ms until the test ends. What it gives tells for how long the host, or this
+// process on it, stood still since: each time it was more than a second, and the longest other one.
 func (h *host) busy() (lag func() time.Duration) {
-	stop, slowest := make(chan struct{}), make(chan time.Duration, 1)
+	const pause = 100 * time.Millisecond
+	var (
+		mu           sync.Mutex
+		begun        = time.Now()
+		most, stalls time.Duration
+	)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
 	go func() {
-		var most time.Duration
-		defer func() { slowest <- most }()
-		for {
-			begin := time.Now()
+		defer close(ended)
+		for ctx.Err() == nil {
 			_ = exec.Command("true").Run()
-			most = max(most, time.Since(begin))
 			select {
-			case <-stop:
-				return
-			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			case <-time.After(pause):
 			}
+			mu.Lock()
+			if over := time.Since(begun) - pause; over > time.Second {
+				stalls += over
+			} else {
+				most = max(most, over)
+			}
+			begun = time.Now()
+			mu.Unlock()
 		}
 	}()
+	h.t.Cleanup(func() {
+		stop()
+		<-ended
+	})
 	return func() time.Duration {
-		close(stop)
-		return <-slowest
+		mu.Lock()
+		defer mu.Unlock()
+		return stalls + max(most, time.Since(begun)-pause) // also what it is in the middle of
 	}
 }
 

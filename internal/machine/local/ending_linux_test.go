@@ -118,6 +118,7 @@ func TestDeadline(t *testing.T) {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			onEveryRung(t, func(t *testing.T, h *host, rung dayfly.Isolation) {
+				lag := h.busy()
 				s, m := h.startsWithin(life, rung)
 				if story.stopFirst {
 					h.stop(h.first(s.Token))
@@ -130,11 +131,11 @@ func TestDeadline(t *testing.T) {
 					h.await("List shows it gone", func() bool { return h.state(m.ID) == dayfly.MachineTerminated })
 					return
 				}
-				h.goneBy(s.Tags.Deadline, story.jobAllowance, func() []int { return jobProcesses(t, s.Token) })
-				h.goneBy(s.Tags.Deadline, story.allAllowance, func() []int { return processes(t, s.Token) })
+				h.goneBy(s.Tags.Deadline, story.jobAllowance, lag, func() []int { return jobProcesses(t, s.Token) })
+				h.goneBy(s.Tags.Deadline, story.allAllowance, lag, func() []int { return processes(t, s.Token) })
 				h.awaitState(m.ID, dayfly.MachineTerminated)
-				if story.stopSupervisor {
-					return // its agent cannot write
+				if story.stopSupervisor || stoodStill(lag) {
+					return // its agent cannot write, or may have been killed before it could
 				}
 				if o := h.end(s); !o.Exit.Expired || o.Exit.Code == 0 {
 					t.Errorf("ended as %+v, want expired", o)
@@ -173,14 +174,14 @@ func (h *host) startsWithin(life time.Duration, rung dayfly.Isolation) (machine.
 func TestDataDirectoryRemoved(t *testing.T) {
 	t.Parallel()
 	onEveryRung(t, func(t *testing.T, h *host, rung dayfly.Isolation) {
-		s := h.restless(rung)
+		lag, s := h.busy(), h.restless(rung)
 		if err := os.Rename(h.dir, h.dir+".going"); err != nil { // a supervisor may write while it is removed
 			t.Fatal(err)
 		}
 		if err := os.RemoveAll(h.dir + ".going"); err != nil {
 			t.Fatal(err)
 		}
-		h.goneBy(time.Now(), 10*time.Second, func() []int { return processes(t, s.Token) })
+		h.goneBy(time.Now(), 10*time.Second, lag, func() []int { return processes(t, s.Token) })
 		h.nothingLeft(s.Token)
 	})
 }
@@ -192,7 +193,7 @@ func TestAgentThatHangsIsGoneAfterTheDeadline(t *testing.T) {
 	s.Task.Env["TEST_BREAK"] = "prepare" // it waits for its context
 	s.Tags.Deadline = time.Now().Add(10 * time.Second)
 	h.launch(s)
-	h.goneBy(s.Tags.Deadline, 5*time.Second, func() []int { return processes(t, s.Token) })
+	h.goneBy(s.Tags.Deadline, 5*time.Second, h.busy(), func() []int { return processes(t, s.Token) })
 	h.awaitState(h.MachineID(s), dayfly.MachineTerminated)
 }
 
