@@ -50,7 +50,7 @@ func Sync(path string, sync func(*os.File) error) error {
 	if sync == nil {
 		sync = (*os.File).Sync
 	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // should it be a FIFO, nobody waits for it
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func planCgroups(token string, want []controller) []cgroup {
 
 func planCgroupsFrom(mounts []mount, own, token string, want []controller) []cgroup {
 	var out []cgroup
-	name := "dayfly-" + token
+	name := cgroupName(token)
 	left := slices.Clone(want)
 	take := func(dir string, v2 bool, has func(controller) bool) {
 		var got []controller
@@ -187,6 +187,29 @@ func isGiven(dir string) bool {
 		}
 	}
 	return false
+}
+
+// cgroupName is that of a machine's cgroups, and of no others.
+func cgroupName(token string) string { return "dayfly-" + token }
+
+// findCgroups looks everywhere for cgroups with a name.
+func findCgroups(name string) (found []string) {
+	info, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	for _, m := range parseMountinfo(string(info)) {
+		if m.fstype != "cgroup" && m.fstype != "cgroup2" {
+			continue
+		}
+		_ = filepath.WalkDir(m.point, func(p string, d fs.DirEntry, err error) error { // what goes meanwhile is not it
+			if err == nil && d.IsDir() && d.Name() == name {
+				found = append(found, p)
+			}
+			return nil
+		})
+	}
+	return found
 }
 
 func cgroupDirs(cs []cgroup) []string {

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
@@ -76,6 +78,8 @@ type launch struct {
 type startedFile struct {
 	Supervisor record   `json:"supervisor"`
 	Cgroups    []string `json:"cgroups,omitempty"`
+
+	lost bool // it was started, and the file does not say by whom
 }
 
 // initFile is init.json, written between the clone and the order to go. Until it is there, who is the first
@@ -172,11 +176,11 @@ func (f folder) sync(name string) error {
 
 // closedReason is the content of closed.
 func (f folder) closedReason() string {
-	b, err := os.ReadFile(f.path(fileClosed))
+	b, err := f.content(fileClosed)
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(b))
+	return strings.TrimSpace(string(b[:min(len(b), 1<<10)])) // a line of ours is shorter
 }
 
 // write stores v as a whole: a reader sees the old file or the new one.
@@ -196,9 +200,45 @@ func (f folder) writeNew(name string, v any) error {
 	return os.WriteFile(f.path(name), append(b, '\n'), 0o600)
 }
 
+// mostContent is more than any file of a folder has: a script of 1 MiB, each byte of which JSON writes as six.
+const mostContent = 8 << 20
+
+// content reads a file whole. What is no file, or one that is not ours for its length, is damaged: nothing is
+// waited for, no link is followed, and no more is read than there should be.
+func (f folder) content(name string) ([]byte, error) {
+	file, err := os.OpenFile(f.path(name), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link, a socket
+		err = fmt.Errorf("read %s: %w", f.path(name), &damaged{errors.New("it is no file")})
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir(): // nothing of ours becomes one: somebody is at work there
+		return nil, &fs.PathError{Op: "read", Path: f.path(name), Err: syscall.EISDIR}
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("read %s: %w", f.path(name), &damaged{errors.New("it is no file")})
+	case info.Size() > mostContent:
+		return nil, fmt.Errorf("read %s: %w", f.path(name), &damaged{fmt.Errorf("it has %d bytes", info.Size())})
+	}
+	b := make([]byte, info.Size()+1) // one more, so that its end is seen at once
+	n, err := io.ReadFull(file, b)
+	if err == nil { // it grows
+		return nil, fmt.Errorf("read %s: %w", f.path(name), &damaged{errors.New("it is being written")})
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	return b[:n], nil
+}
+
 // read fills v. A file that is not there is fs.ErrNotExist.
 func (f folder) read(name string, v any) error {
-	b, err := os.ReadFile(f.path(name))
+	b, err := f.content(name)
 	if err != nil {
 		return err
 	}

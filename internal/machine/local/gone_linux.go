@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
@@ -68,7 +70,7 @@ func (f folder) look() (sight, error) {
 // remains says what of a machine that was started in this boot still lives without a supervisor; empty when it
 // is gone.
 func (f folder) remains(st startedFile, in *initFile) (string, error) {
-	if st.Supervisor.PID != 0 {
+	if st.Supervisor.PID != 0 || st.lost {
 		if rest, err := f.initRemains(in); rest != "" || err != nil {
 			return rest, err
 		}
@@ -82,7 +84,7 @@ func (f folder) remains(st startedFile, in *initFile) (string, error) {
 			return "its supervisor is dead, its cgroup is not empty", nil
 		}
 	}
-	if search, err := f.mayCarry(in); err != nil {
+	if search, err := f.mayCarry(st, in); err != nil {
 		return "", err
 	} else if search {
 		left, err := carriers(f.token())
@@ -97,8 +99,8 @@ func (f folder) remains(st startedFile, in *initFile) (string, error) {
 }
 
 // mayCarry tells whether processes of the job may be anywhere on the host.
-func (f folder) mayCarry(in *initFile) (bool, error) {
-	if in == nil {
+func (f folder) mayCarry(st startedFile, in *initFile) (bool, error) {
+	if in == nil && !st.lost {
 		return false, nil
 	}
 	if emptied, err := f.has(fileEmptied); emptied || err != nil {
@@ -129,16 +131,35 @@ func (f folder) initRemains(in *initFile) (string, error) {
 	return "its supervisor is dead, its first process lives", nil
 }
 
-// records reads who is what. A damaged record is none: it was never synced, so nothing followed it.
+// records reads who is what. After a power cut what is damaged was never synced, and nothing followed it; after
+// another kind of damage something may have: a record that is there says at least that, and who it was is looked for
+// among the processes. Only cgroups with the machine's own name are its own.
 func (f folder) records() (st startedFile, in *initFile, err error) {
-	if _, err = f.readable(fileStarted, &st); err != nil {
+	ok, err := f.readable(fileStarted, &st)
+	if !ok && err == nil {
+		st = startedFile{} // also what was read before the damage
+		st.lost, err = f.has(fileStarted)
+	}
+	if err != nil {
 		return st, nil, err
 	}
+	if st.lost {
+		st.Cgroups = findCgroups(cgroupName(f.token()))
+	}
+	st.Cgroups = slices.DeleteFunc(st.Cgroups, func(dir string) bool {
+		return !filepath.IsAbs(dir) || dir != filepath.Clean(dir) || filepath.Base(dir) != cgroupName(f.token())
+	})
 	var i initFile
-	if ok, err := f.readable(fileInit, &i); err != nil || !ok {
+	switch ok, err := f.readable(fileInit, &i); {
+	case ok:
+		return st, &i, nil
+	case err != nil:
 		return st, nil, err
 	}
-	return st, &i, nil
+	if there, err := f.has(fileInit); err != nil || !there {
+		return st, nil, err
+	}
+	return st, &initFile{}, nil
 }
 
 // way is how the sandbox was made; a launch that cannot be read may have been made in any way.
@@ -184,7 +205,7 @@ func (f folder) kill(ctx context.Context) error {
 	}
 	errs := []error{st.Supervisor.signal(unix.SIGKILL)}
 	switch {
-	case st.Supervisor.PID == 0:
+	case st.Supervisor.PID == 0 && !st.lost:
 		return errors.Join(errs...)
 	case in != nil && in.Init != nil:
 		errs = append(errs, in.Init.signal(unix.SIGKILL))
@@ -198,7 +219,7 @@ func (f folder) kill(ctx context.Context) error {
 	for _, dir := range st.Cgroups {
 		errs = append(errs, killCgroup(dir))
 	}
-	if search, err := f.mayCarry(in); err != nil {
+	if search, err := f.mayCarry(st, in); err != nil {
 		errs = append(errs, err)
 	} else if search {
 		errs = append(errs, killCarriers(ctx, f.token()))
@@ -209,8 +230,8 @@ func (f folder) kill(ctx context.Context) error {
 // clean removes what a machine that is gone has left on the host, the folder itself apart.
 func (f folder) clean(ctx context.Context, p program) error {
 	var errs []error
-	var st startedFile
-	if _, err := f.readable(fileStarted, &st); err != nil {
+	st, _, err := f.records()
+	if err != nil {
 		errs = append(errs, err)
 	}
 	for _, dir := range st.Cgroups {

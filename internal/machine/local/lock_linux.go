@@ -30,7 +30,7 @@ func takeLock(path string) (f *os.File, ok bool, err error) {
 
 // isLocked looks at the lock without ever taking it. No file is no lock.
 func isLocked(path string) (bool, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0) // it may be no file, and is not waited for
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -255,7 +255,7 @@ func secretsFile(secrets map[string]string) (*os.File, error) {
 
 // lastWords are the last of what a supervisor wrote to its log.
 func (f folder) lastWords() string {
-	b, err := os.ReadFile(f.path(fileLog))
+	b, err := f.content(fileLog)
 	text := strings.TrimSpace(string(b[max(0, len(b)-500):]))
 	if err != nil || text == "" {
 		return "and its log is empty"
@@ -304,6 +304,9 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 			}
 		default:
 			l.Machines = append(l.Machines, m)
+			if m.State != dayfly.MachineTerminated && m.State != dayfly.MachinePending && m.Tags.Token == "" {
+				errs = append(errs, fmt.Errorf("look at machine %s: its folder does not say whose it is", e.Name())) // it may be anybody's that is looked for
+			}
 		}
 	}
 	if len(errs) == 0 {
