@@ -34,27 +34,30 @@ func Slots(j dayfly.Job) (*schedule.Set, error) {
 }
 
 // dueAtOnce is how many due jobs are read from the store at a time.
-const dueAtOnce = 200
+const dueAtOnce = 1000
 
-// due makes the due slots of the jobs in the scope into runs. It gives back those that may launch.
-func (p *pass) due(ctx context.Context) ([]dayfly.Run, error) {
-	var made []dayfly.Run
+// due makes the slots of those jobs that are most overdue into runs, and gives back those that may launch. More tells
+// whether other jobs are due as well.
+func (p *pass) due(ctx context.Context) (made []dayfly.Run, more bool, err error) {
+	now := p.now()
+	jobs, broken, err := readable(p.Store.DueJobs(ctx, p.scope.Scope, now, dueAtOnce))
+	if err != nil {
+		return nil, false, fmt.Errorf("read the jobs that are due: %w", err)
+	}
+	made, advanced, err := p.cover(ctx, jobs, now)
+	if more = len(jobs)+len(broken) == dueAtOnce && advanced > 0; !more { // once in a pass
+		err = errors.Join(err, store.OrDamaged(broken))
+	}
+	return made, more, err
+}
+
+// dueRest goes on with the others that are due.
+func (p *pass) dueRest(ctx context.Context, more bool) (made []dayfly.Run, err error) {
 	var errs []error
-	for p.begins() {
-		now := p.now()
-		jobs, broken, err := readable(p.Store.DueJobs(ctx, p.scope.Scope, now, dueAtOnce))
-		if err != nil {
-			return made, errors.Join(append(errs, fmt.Errorf("read the jobs that are due: %w", err))...)
-		}
-		runs, advanced, err := p.cover(ctx, jobs, now)
-		made = append(made, runs...)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		if len(jobs)+len(broken) < dueAtOnce || advanced == 0 {
-			errs = append(errs, store.OrDamaged(broken))
-			break
-		}
+	for more && p.begins() {
+		var runs []dayfly.Run
+		runs, more, err = p.due(ctx)
+		made, errs = append(made, runs...), append(errs, err)
 	}
 	return made, errors.Join(errs...)
 }
@@ -66,57 +69,67 @@ type planned struct {
 	set  *schedule.Set
 }
 
-// cover makes the slots of these jobs up to now into records and moves their cursors, as many jobs together
-// as one batch of runs holds. Now is before the jobs were read: whoever edits or pauses one meanwhile does so
-// for slots that come later. One job that cannot be read does not stop the others.
+// cover makes the slots of these jobs up to now into records and moves their cursors. The runs of all of them come
+// first, as many jobs together as one batch of runs holds: whoever is due at one instant is recorded soon, and the
+// cursors can wait. Now is before the jobs were read: whoever edits or pauses one meanwhile does so for slots that
+// come later. One job that cannot be read does not stop the others.
 func (p *pass) cover(ctx context.Context, jobs []store.Job, now time.Time) (made []dayfly.Run, advanced int, err error) {
 	var errs []error
-	var batch []planned
-	size := 0
-	for i, rec := range jobs {
-		pl, set, err := p.planJob(ctx, &rec, now)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("make due slots of job %s into runs: %w", rec.Name, err))
-		} else {
-			batch = append(batch, planned{rec, pl, set})
-			size += len(pl.runs)
+	var runs []dayfly.Run
+	var batch, stored []planned
+	for begin := 0; begin < len(jobs); begin += p.Parallel {
+		end := min(begin+p.Parallel, len(jobs))
+		plans, err := p.planJobs(ctx, jobs[begin:end], now)
+		errs = append(errs, err)
+		for _, pl := range plans {
+			runs = append(runs, pl.plan.runs...)
+			pl.plan.runs = nil
+			batch = append(batch, pl)
 		}
-		if size < insertAtOnce && i < len(jobs)-1 {
+		if len(runs) < insertAtOnce && end < len(jobs) {
 			continue
 		}
-		stored, n, err := p.record(ctx, batch)
-		made, advanced = append(made, stored...), advanced+n
+		due, err := p.insert(ctx, runs)
+		made = append(made, due...)
 		if errs = append(errs, err); err != nil {
 			break
 		}
+		stored = append(stored, batch...)
 		if !p.closing && !p.begins() {
 			p.soon(p.now())
 			break
 		}
-		batch, size = nil, 0
+		batch, runs = nil, nil
 	}
-	return made, advanced, errors.Join(errs...)
+	advanced, err = p.moveAll(ctx, stored)
+	return made, advanced, errors.Join(append(errs, err)...)
 }
 
-// record stores what was planned, in the order that makes it safe: the runs, then the range records, which
-// say that all before them is there, then the cursors. It gives back the runs that may launch.
-func (p *pass) record(ctx context.Context, batch []planned) (made []dayfly.Run, advanced int, err error) {
-	var runs []dayfly.Run
-	for _, pl := range batch {
-		runs = append(runs, pl.plan.runs...)
-	}
-	made, err = p.insert(ctx, runs)
-	if err != nil {
-		return made, 0, err
-	}
-	moved, errs := make([]bool, len(batch)), make([]error, len(batch))
-	p.together(len(batch), func(i int) { moved[i], errs[i] = p.move(ctx, batch[i]) })
+// planJobs plans the slots of some jobs, of all those that can be read.
+func (p *pass) planJobs(ctx context.Context, jobs []store.Job, now time.Time) ([]planned, error) {
+	plans, errs := make([]planned, len(jobs)), make([]error, len(jobs))
+	p.together(len(jobs), func(i int) {
+		rec := jobs[i]
+		pl, set, err := p.planJob(ctx, &rec, now)
+		if err != nil {
+			errs[i] = fmt.Errorf("make due slots of job %s into runs: %w", rec.Name, err)
+			return
+		}
+		plans[i] = planned{rec, pl, set}
+	})
+	return slices.DeleteFunc(plans, func(pl planned) bool { return pl.set == nil }), errors.Join(errs...)
+}
+
+// moveAll stores what says that all runs before it are there: the range records, and then the cursors.
+func (p *pass) moveAll(ctx context.Context, all []planned) (advanced int, err error) {
+	moved, errs := make([]bool, len(all)), make([]error, len(all))
+	p.stored(len(all), func(i int) { moved[i], errs[i] = p.move(ctx, all[i]) })
 	for _, m := range moved {
 		if m {
 			advanced++
 		}
 	}
-	return made, advanced, errors.Join(errs...)
+	return advanced, errors.Join(errs...)
 }
 
 // move stores a job's range records and moves its cursor.
@@ -186,10 +199,12 @@ func (p *pass) planJob(ctx context.Context, rec *store.Job, now time.Time) (plan
 		room -= slotsOf(active)
 	}
 	pl := planSlots(m, set, rec.Cursor, taken, room, p.closing)
-	for _, r := range pl.ranges {
-		p.sum.Missed += r.Count
-	}
-	p.sum.Skipped += skipped.skipped
+	p.count(func(sum *Summary) {
+		for _, r := range pl.ranges {
+			sum.Missed += r.Count
+		}
+		sum.Skipped += skipped.skipped
+	})
 	pl.ranges, pl.runs = append(skipped.ranges, pl.ranges...), append(skipped.runs, pl.runs...)
 	return pl, set, nil
 }

@@ -118,8 +118,8 @@ type sighting struct {
 	provider machine.Provider
 }
 
-// Pass makes one turn over the scope, in this order: ends and deadlines, collecting, due slots,
-// launches, and then, where the scope makes slots, removal of what is old. It begins no new action after
+// Pass makes one turn over the scope, in this order: due slots of the first thousand jobs, ends and deadlines,
+// collecting, all other due slots, launches, and then, where the scope makes slots, removal of what is old. It begins no new action after
 // [ActFor] and is safe to repeat, to interrupt, and to make from several processes at once. The error joins what
 // went wrong with single records or locations; everything else was done all the same.
 func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
@@ -143,12 +143,19 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 			p.underway[arrayOf(run)] = true
 		}
 	}
-	errs := []error{store.OrDamaged(broken), p.look(ctx, active)}
+	errs := []error{store.OrDamaged(broken)}
+	var made []dayfly.Run
+	more := false
+	if s.Slots { // first of all: it is soon done, and what follows calls providers
+		made, more, err = p.due(ctx)
+		errs = append(errs, err)
+	}
+	errs = append(errs, p.look(ctx, active))
 	active, err = p.advanceAll(ctx, active)
 	errs = append(errs, err)
 	if s.Slots {
-		made, err := p.due(ctx)
-		active = append(active, made...)
+		rest, err := p.dueRest(ctx, more)
+		active = slices.Concat(active, made, rest)
 		errs = append(errs, err, p.nextDue(ctx))
 	}
 	if s.Slots || s.Fill != "" {
@@ -302,15 +309,27 @@ func (p *pass) each(runs []dayfly.Run, f func(dayfly.Run) (dayfly.Run, error)) (
 }
 
 // together calls f for 0 to n-1, a bounded number at once.
-func (p *pass) together(n int, f func(i int)) {
-	if min(p.Parallel, n) == 1 {
+func (p *pass) together(n int, f func(i int)) { p.atMost(p.Parallel, n, f) }
+
+// stored is together for an f that does nothing but change a record. As many wait as are inserted at once: those that
+// do share the store's transactions, and with few at a time a thousand cursors would cost more than a hundred syncs.
+func (p *pass) stored(n int, f func(i int)) {
+	limit := insertAtOnce
+	if p.Parallel == 1 { // one thing after another, as was asked for
+		limit = 1
+	}
+	p.atMost(limit, n, f)
+}
+
+func (p *pass) atMost(limit, n int, f func(i int)) {
+	if min(limit, n) == 1 {
 		for i := range n {
 			f(i)
 		}
 		return
 	}
 	var work errgroup.Group
-	work.SetLimit(p.Parallel)
+	work.SetLimit(limit)
 	for i := range n {
 		work.Go(func() error {
 			f(i)
