@@ -34,3 +34,34 @@ func TestHelpFitsATerminal(t *testing.T) {
 		t.Error(stderr)
 	}
 }
+
+// Whoever wants to use a command sees how: each has an example, whose flags there are.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	t.Parallel()
+	c := newCall(t)
+	for _, cmd := range commands() {
+		if !cmd.HasParent() || cmd.HasSubCommands() || !cmd.Runnable() || cmd.Name() == "version" {
+			continue
+		}
+		if !cmd.HasExample() {
+			t.Errorf("%s has no example", cmd.CommandPath())
+		}
+		for line := range strings.Lines(cmd.Example) {
+			_, call, found := strings.Cut(line, cmd.CommandPath())
+			if !found {
+				t.Errorf("%s: %s", cmd.CommandPath(), line)
+				continue
+			}
+			args := strings.Fields(strings.TrimPrefix(cmd.CommandPath(), "dayfly "))
+			for _, word := range strings.Fields(call) {
+				if strings.ContainsAny(word, "|<>#)") || word == "--" {
+					break
+				}
+				args = append(args, strings.Trim(word, "'"))
+			}
+			if code, _, said := c.run(append(args, "--help")...); code != 0 {
+				t.Errorf("%s: %s", line, said)
+			}
+		}
+	}
+}

@@ -16,7 +16,8 @@ import (
 func (a *app) machinesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "machines", Short: "Lists the machines that there are now", Args: none,
-		Long: "Lists every machine of this installation that any provider shows and that is not gone, with who asked for it and by when it ends.",
+		Long:    "Lists every machine of this installation that any provider shows and that is not gone, with who asked for it and by when it ends.",
+		Example: "  dayfly machines -o wide",
 	}
 	var output *string
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.machines(cmd.Context(), *output) }

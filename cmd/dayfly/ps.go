@@ -21,7 +21,8 @@ func (a *app) psCommand() *cobra.Command {
 	var jobs bool
 	cmd := &cobra.Command{
 		Use: "ps", Short: "Lists the runs under way, or the jobs", Args: none,
-		Long: "Lists the runs that are not ended, with what each is at; with --jobs the jobs and when they are due next.",
+		Long:    "Lists the runs that are not ended, with what each is at; with --jobs the jobs and when they are due next.",
+		Example: "  dayfly ps\n  dayfly ps --jobs -o wide",
 	}
 	var output *string
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -16,7 +16,8 @@ func (a *app) rmCommand() *cobra.Command {
 		Use: "rm JOB...", Short: "Removes jobs; their history stays",
 		Long: `Removes jobs: they make no slots any more, and runs that have no machine yet are cancelled. Runs under
 way go on to their end, and the history stays, for as long as keep in the job said last.`,
-		Args: atLeastOne("the name of a job"),
+		Example: "  dayfly rm backup",
+		Args:    atLeastOne("the name of a job"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {

@@ -31,6 +31,7 @@ tag are never touched. "dayfly serve" does it every minute.
 
 With --deadlines it ends machines whose deadline has passed, and needs nothing but their tags: neither
 the store nor the bucket. With --every it goes on doing so, beside whatever else is or is not at work.`,
+		Example: "  dayfly sweep --dry-run\n  dayfly sweep --deadlines --every 1s",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case f.deadlines && f.dryRun:

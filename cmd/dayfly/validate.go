@@ -18,7 +18,8 @@ func (a *app) validateCommand() *cobra.Command {
 		Long: `Reads job files, those named and those in a directory that is named, and shows every error of every
 file with its place and what to write instead. Nothing is changed. Keys that are right and that this
 build does not serve are warnings here; apply refuses them.`,
-		Args: atLeastOne("a job file or a directory"),
+		Example: "  dayfly validate jobs/\n  dayfly validate backup.yaml --format github",
+		Args:    atLeastOne("a job file or a directory"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.validate(args, format)
 		},
