@@ -3,11 +3,15 @@ package archive_test
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,13 +42,15 @@ func tarOf(t testing.TB, headers ...tar.Header) []byte {
 	return b.Bytes()
 }
 
-func TestUnpackRefuses(t *testing.T) {
-	t.Parallel()
+// refused is an archive that Pack would not have written, and a word of the error.
+type refused struct {
+	headers []tar.Header
+	says    string
+}
+
+func refusals() map[string]refused {
 	dir := tar.Header{Name: "d/", Typeflag: tar.TypeDir}
-	for name, c := range map[string]struct {
-		headers []tar.Header
-		says    string
-	}{
+	return map[string]refused{
 		"a name that leaves":                {[]tar.Header{{Name: "../x"}}, "outside"},
 		"a name that turns":                 {[]tar.Header{dir, {Name: "d/../../x"}}, "clean"},
 		"an absolute name":                  {[]tar.Header{{Name: "/x"}}, "outside"},
@@ -65,7 +71,12 @@ func TestUnpackRefuses(t *testing.T) {
 		"a link that leaves by another":     {[]tar.Header{dir, {Name: "d/e/", Typeflag: tar.TypeDir}, {Name: "d/e/l", Typeflag: tar.TypeSymlink, Linkname: "../../s/../y"}, {Name: "s", Typeflag: tar.TypeSymlink, Linkname: "."}}, "cannot be followed"},
 		"links in a circle":                 {[]tar.Header{{Name: "a", Typeflag: tar.TypeSymlink, Linkname: "b"}, {Name: "b", Typeflag: tar.TypeSymlink, Linkname: "a"}}, "cannot be followed"},
 		"more directories than it may have": {deep(300), "deep"},
-	} {
+	}
+}
+
+func TestUnpackRefuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range refusals() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			outer := t.TempDir()
@@ -179,23 +190,97 @@ func TestUnpackDoesNotDependOnTheUmask(t *testing.T) {
 	}
 }
 
+// reseal makes the checksums of headers right, so that a change within one gets further than to them.
+func reseal(b []byte) []byte {
+	const block, sum, size = 512, 148, 124
+	b = bytes.Clone(b)
+	for at := 0; at+block <= len(b); {
+		h := b[at : at+block]
+		at += block
+		if len(bytes.Trim(h, "\x00")) == 0 {
+			continue
+		}
+		copy(h[sum:sum+8], "        ")
+		total := 0
+		for _, c := range h {
+			total += int(c)
+		}
+		copy(h[sum:sum+8], fmt.Sprintf("%06o\x00 ", total))
+		n, err := strconv.ParseInt(strings.Trim(string(h[size:size+12]), " \x00"), 8, 64)
+		if err == nil && n <= int64(len(b)) && h[156] != tar.TypeDir && h[156] != tar.TypeSymlink && h[156] != tar.TypeLink {
+			at += int(n+block-1) / block * block
+		}
+	}
+	return b
+}
+
+// strange are archives by other hands than tar.Writer's: a header is changed after it was written.
+func strange(f *testing.F) (all [][]byte) {
+	field := func(b []byte, at int, text string) {
+		all = append(all, reseal(append(append(bytes.Clone(b[:at]), text...), b[at+len(text):]...)))
+	}
+	whole := tarOf(f, tar.Header{Name: "x", Uname: "content"})
+	for _, kind := range "1234567AKLMNSVXgx\x00\xff" {
+		field(whole, 156, string([]byte{byte(kind)}))
+	}
+	field(whole, 124, "77777777777")                                      // a size of 8 GiB
+	field(whole, 124, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff") // -1
+	field(whole, 124, "\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff") // all there is
+	field(whole, 0, "a\x00b")
+	field(whole, 257, "ustar  \x00") // GNU
+	field(whole, 345, "prefix/../..")
+	for _, records := range []map[string]string{
+		{"path": "../x"}, {"size": "9223372036854775807"}, {"size": "-1"}, {"linkpath": "/etc"}, {"path": "a\nb"},
+		{"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1099511627776", "GNU.sparse.name": "x"},
+		{"GNU.sparse.size": "1099511627776", "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,1099511627776"},
+	} {
+		var body strings.Builder
+		for k, v := range records {
+			n := len(k) + len(v) + 4
+			for ; len(fmt.Sprintf("%d %s=%s\n", n, k, v)) != n; n++ {
+			}
+			fmt.Fprintf(&body, "%d %s=%s\n", n, k, v)
+		}
+		pax := tarOf(f, tar.Header{Name: "PaxHeaders/x", Uname: body.String()})
+		field(append(bytes.Clone(pax[:len(pax)-1024]), whole...), 156, "x")
+	}
+	all = append(all, whole[:600], append(bytes.Clone(whole), "after the end"...), bytes.Repeat(whole[:1024], 60), make([]byte, 200<<10))
+	return all
+}
+
 func FuzzUnpack(f *testing.F) {
 	f.Add(pack(f, tree(f, sample), "."))
-	f.Add(tarOf(f, tar.Header{Name: "../x"}))
 	f.Add(tarOf(f, tar.Header{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "../../etc"}, tar.Header{Name: "l/x", Uname: "y"}))
 	f.Add(tarOf(f, tar.Header{Name: "d/", Typeflag: tar.TypeDir}, tar.Header{Name: "d/x", Uname: "y"}, tar.Header{Name: "d/l", Typeflag: tar.TypeSymlink, Linkname: "x"}))
-	limits := archive.Limits{MaxBytes: 1 << 16, MaxEntries: 50}
+	f.Add(tarOf(f, tar.Header{Name: "l", Typeflag: tar.TypeSymlink, Linkname: strings.Repeat("d/", 5000)})) // longer than a path may be
+	f.Add(tarOf(f, tar.Header{Name: strings.Repeat("n", 300), Uname: "x"}))                                 // and a name
+	f.Add(tarOf(f, tar.Header{Name: "big", Uname: strings.Repeat("x", 4<<10+1)}))
+	f.Add(tarOf(f, deep(20)...))
+	for _, c := range refusals() {
+		f.Add(tarOf(f, c.headers...))
+	}
+	for _, b := range strange(f) {
+		f.Add(b)
+	}
+	limits := archive.Limits{MaxBytes: 4 << 10, MaxEntries: 10}
+	top := f.TempDir()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		outer := t.TempDir()
+		b = reseal(b)
+		outer, err := os.MkdirTemp(top, "")
+		must(t, err)
+		defer os.RemoveAll(outer)
 		inner := filepath.Join(outer, "inner")
 		must(t, os.Mkdir(inner, 0o755))
-		var err error
-		fuzztest.Bounded(t, func() { _, err = archive.Unpack(bytes.NewReader(b), inner, limits) })
+		var sum archive.Sum
+		fuzztest.Bounded(t, func() { sum, err = archive.Unpack(bytes.NewReader(b), inner, limits) })
 		if left, _ := os.ReadDir(outer); len(left) != 1 {
 			t.Fatalf("something lies outside now: %v", left)
 		}
 		if err != nil {
 			return
+		}
+		if want := sha256.Sum256(b); sum.Size != int64(len(b)) || sum.SHA256 != hex.EncodeToString(want[:]) {
+			t.Fatalf("the sum of %d bytes is %+v", len(b), sum)
 		}
 		var one bytes.Buffer
 		if _, err := archive.Pack(&one, inner, []string{"."}, limits); err != nil {
