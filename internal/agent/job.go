@@ -45,7 +45,7 @@ func (a *agent) job(ctx context.Context, env []string, canceled <-chan struct{})
 		a.Started(a.report.StartedAt)
 	}
 	printed := make(chan struct{})
-	go func() { defer close(printed); io.Copy(a.log, read) }() // the log takes everything; the pipe ends
+	go func() { defer close(printed); take(a.log, read) }() // the log takes everything; the pipe ends
 	exited := make(chan exit, 1)
 	go func() {
 		e, err := p.Wait()
@@ -125,6 +125,36 @@ func (a *agent) limits() (limit, grace time.Duration, why string) {
 		return most, graceThen, reasonDeadline
 	}
 	return limit, grace, fmt.Sprintf("the job ran longer than its timeout of %s", a.Task.Timeout)
+}
+
+// mostInPipe is more than a pipe holds, unless a process of root has made it larger.
+const mostInPipe = 1 << 20
+
+// take reads a pipe to its end or its deadline, and then once more all that lies in it: who writes to may have been
+// slower than the deadline, or the whole host.
+func take(to io.Writer, pipe *os.File) {
+	if _, err := io.Copy(to, pipe); !errors.Is(err, os.ErrDeadlineExceeded) {
+		return
+	}
+	raw, err := pipe.SyscallConn()
+	if err != nil || pipe.SetReadDeadline(time.Time{}) != nil { // a read after its deadline gives nothing
+		return
+	}
+	b := make([]byte, 64<<10)
+	for taken := 0; taken < mostInPipe; {
+		n := 0
+		err := raw.Read(func(fd uintptr) bool {
+			n, _ = syscall.Read(int(fd), b)
+			return true // it is not waited for more
+		})
+		if err != nil || n <= 0 {
+			return
+		}
+		if _, err := to.Write(b[:n]); err != nil {
+			return
+		}
+		taken += n
+	}
 }
 
 // drain waits for what the job printed last. It does not wait for ever: where a process of the job

@@ -1,0 +1,4 @@
+package agent
+
+// Take is how the output of a job is read.
+var Take = take
