@@ -2,7 +2,7 @@
 // sandbox. Each figure stands beside its gate and goal, and beside a floor of the same machine in the same run:
 // machines differ, ratios less.
 //
-//	go -C bench run . [-n 1000] [-dayfly ../bin/dayfly] [start|launch|queue|due|many|past|neighbours]…
+//	go -C bench run . [-n 1000] [-dayfly ../bin/dayfly] [start|launch|queue|due|record|many|past|neighbours]…
 //
 // How fast a schedule finds its next instant, beside other libraries: go -C bench test -bench Next
 package main
@@ -84,7 +84,7 @@ type scenario struct {
 
 // floors come first, whatever was asked for.
 var scenarios = []scenario{
-	{"floors", floors}, {"start", start}, {"launch", launch}, {"queue", queue}, {"due", due}, {"many", many}, {"past", past},
+	{"floors", floors}, {"start", start}, {"launch", launch}, {"queue", queue}, {"due", due}, {"record", recorded}, {"many", many}, {"past", past},
 	{"neighbours", neighbours},
 }
 
