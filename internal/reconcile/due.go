@@ -44,6 +44,13 @@ func (p *pass) due(ctx context.Context) (made []dayfly.Run, more bool, err error
 	if err != nil {
 		return nil, false, fmt.Errorf("read the jobs that are due: %w", err)
 	}
+	p.foresee(ctx, func(yield func(string) bool) {
+		for _, j := range jobs {
+			if !yield(j.Version) {
+				return
+			}
+		}
+	})
 	made, advanced, err := p.cover(ctx, jobs, now)
 	if more = len(jobs)+len(broken) == dueAtOnce && advanced > 0; !more { // once in a pass
 		err = errors.Join(err, store.OrDamaged(broken))

@@ -214,7 +214,7 @@ func (r *Reconciler) change(ctx context.Context, name dayfly.JobName, edit func(
 // covered gives a job's record with every slot up to now covered; an empty one if there is none. Slots
 // that still wait to be caught up are missed then.
 func (r *Reconciler) covered(ctx context.Context, name dayfly.JobName) (store.Job, error) {
-	p := &pass{Reconciler: r, begun: r.Now(), versions: map[string]dayfly.Job{}, underway: map[array]bool{}, closing: true}
+	p := &pass{Reconciler: r, begun: r.Now(), underway: map[array]bool{}, closing: true}
 	for {
 		now := r.Now().UTC()
 		rec, err := r.Store.Job(ctx, name)

@@ -255,6 +255,10 @@ func (s *unreadable) Version(ctx context.Context, version string) (dayfly.Job, e
 	return s.Store.Version(ctx, version)
 }
 
+func (s *unreadable) Versions(context.Context, []string) (map[string]dayfly.Job, error) {
+	return nil, errors.New("EIO")
+}
+
 // crowded is a store that others use too.
 type crowded struct {
 	store.Store

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -36,7 +37,10 @@ type Config struct {
 }
 
 // Reconciler makes passes. It keeps nothing between them and may be used by several goroutines.
-type Reconciler struct{ Config }
+type Reconciler struct {
+	Config
+	versions *versions
+}
 
 // New checks the configuration.
 func New(c Config) (*Reconciler, error) {
@@ -49,7 +53,7 @@ func New(c Config) (*Reconciler, error) {
 	if c.Watch == nil {
 		c.Watch = nobody{}
 	}
-	return &Reconciler{c}, nil
+	return &Reconciler{c, &versions{}}, nil
 }
 
 // Bounds of a pass.
@@ -105,7 +109,6 @@ type pass struct {
 
 	mu       sync.Mutex
 	sum      Summary
-	versions map[string]dayfly.Job
 	underway map[array]bool       // of arrays that were asked for: whether a shard was ever launched
 	noted    map[string]time.Time // by key: the latest slot that succeeded, noted or about to be
 }
@@ -127,7 +130,7 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 	name := begun.UTC().Format("20060102T150405.000Z")
 	named := *r
 	named.Log = r.Log.With("pass", name)
-	p := &pass{Reconciler: &named, scope: s, begun: begun, sum: Summary{Pass: name}, versions: map[string]dayfly.Job{}, seen: map[string]sighting{}, underway: map[array]bool{}, noted: map[string]time.Time{}}
+	p := &pass{Reconciler: &named, scope: s, begun: begun, sum: Summary{Pass: name}, seen: map[string]sighting{}, underway: map[array]bool{}, noted: map[string]time.Time{}}
 	active, broken, err := readable(r.Store.ActiveRuns(ctx, s.Scope))
 	if err != nil {
 		return p.sum, fmt.Errorf("read active runs: %w", err)
@@ -229,21 +232,34 @@ func (p *pass) nextDue(ctx context.Context) error {
 	return nil
 }
 
-// version reads a version of a job, once in a pass.
+// foresee reads the versions that will be asked for, all at once. What it does not get is read when it is asked for,
+// and that tells what is wrong.
+func (p *pass) foresee(ctx context.Context, versions iter.Seq[string]) {
+	var missing []string
+	for _, v := range slices.Compact(slices.Sorted(versions)) {
+		if _, ok := p.versions.get(v); !ok {
+			missing = append(missing, v)
+		}
+	}
+	if len(missing) < 2 {
+		return
+	}
+	found, _ := p.Store.Versions(ctx, missing)
+	for v, j := range found {
+		p.versions.add(v, j)
+	}
+}
+
+// version reads a version of a job.
 func (p *pass) version(ctx context.Context, version string) (dayfly.Job, error) {
-	p.mu.Lock()
-	j, ok := p.versions[version]
-	p.mu.Unlock()
-	if ok {
+	if j, ok := p.versions.get(version); ok {
 		return j, nil
 	}
 	j, err := p.Store.Version(ctx, version)
 	if err != nil {
 		return j, fmt.Errorf("read version %.12s: %w", version, err)
 	}
-	p.mu.Lock()
-	p.versions[version] = j
-	p.mu.Unlock()
+	p.versions.add(version, j)
 	return j, nil
 }
 

@@ -247,7 +247,7 @@ func (r *remover) terms(ctx context.Context) (dayfly.Terms, error) {
 
 // Terms are how long what a job's runs leave is kept, as a pass sees it.
 func (r *Reconciler) Terms(ctx context.Context, job dayfly.JobName) (dayfly.Terms, error) {
-	p := &pass{Reconciler: r, versions: map[string]dayfly.Job{}}
+	p := &pass{Reconciler: r}
 	keep, err := p.keepOf(ctx, job)
 	return keep.Terms(r.Keep), err
 }

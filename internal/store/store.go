@@ -37,6 +37,8 @@ type Store interface {
 	PutVersion(ctx context.Context, j dayfly.Job) error
 	// Version gives a stored version of a job.
 	Version(ctx context.Context, version string) (dayfly.Job, error)
+	// Versions gives those of these versions that are there, by their names, with few questions for many.
+	Versions(ctx context.Context, versions []string) (map[string]dayfly.Job, error)
 
 	// PutJob stores a job's record if its revision is still Job.Rev (0: it does not exist yet) and
 	// gives back the record with its new revision; otherwise ErrStale.

@@ -124,6 +124,19 @@ func (s *Store) Version(ctx context.Context, version string) (dayfly.Job, error)
 	})
 }
 
+// Versions implements store.Store.
+func (s *Store) Versions(ctx context.Context, versions []string) (map[string]dayfly.Job, error) {
+	return call(ctx, s, "Versions", func() (map[string]dayfly.Job, error) {
+		out := map[string]dayfly.Job{}
+		for _, v := range versions {
+			if j, ok := s.versions[v]; ok {
+				out[v] = cloneJob(j)
+			}
+		}
+		return out, nil
+	})
+}
+
 // PutJob implements store.Store.
 func (s *Store) PutJob(ctx context.Context, j store.Job) (store.Job, error) {
 	return call(ctx, s, "PutJob", func() (store.Job, error) {

@@ -122,6 +122,22 @@ func (s *Store) Version(ctx context.Context, version string) (dayfly.Job, error)
 	return j, nil
 }
 
+// Versions implements store.Store.
+func (s *Store) Versions(ctx context.Context, versions []string) (map[string]dayfly.Job, error) {
+	out := map[string]dayfly.Job{}
+	for _, v := range versions {
+		j, err := s.Version(ctx, v)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return out, err
+		}
+		out[v] = j
+	}
+	return out, nil
+}
+
 func jobKey(name dayfly.JobName) string { return "records/jobs/" + string(name) }
 
 // job reads a job's record; that of a deleted one only says at which revision it was.

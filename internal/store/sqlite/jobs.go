@@ -45,6 +45,32 @@ func (s *Store) Version(ctx context.Context, version string) (dayfly.Job, error)
 	return store.DecodeVersion(version, body)
 }
 
+// Versions implements store.Store.
+func (s *Store) Versions(ctx context.Context, versions []string) (map[string]dayfly.Job, error) {
+	names, err := json.Marshal(versions)
+	if err != nil {
+		return nil, fmt.Errorf("read versions: %w", err)
+	}
+	out := make(map[string]dayfly.Job, len(versions))
+	const query = "SELECT version, body FROM versions WHERE version IN (SELECT value FROM json_each(?))"
+	err = s.list(ctx, query, []any{string(names)}, func(scan func(...any) error) error {
+		var version string
+		var body []byte
+		if err := scan(&version, &body); err != nil {
+			return err
+		}
+		j, err := store.DecodeVersion(version, body)
+		if err == nil {
+			out[version] = j
+		}
+		return err
+	})
+	if err != nil {
+		return out, fmt.Errorf("read versions: %w", err)
+	}
+	return out, nil
+}
+
 // PutJob implements store.Store.
 func (s *Store) PutJob(ctx context.Context, j store.Job) (store.Job, error) {
 	var rev int64

@@ -158,7 +158,14 @@ func versions(t *testing.T, s store.Store) {
 	if got.Version() != v {
 		t.Errorf("the version read back calls itself %s, want %s", got.Version(), v)
 	}
+	other := j
+	other.Run = "another"
+	ok(t, s.PutVersion(ctx, other))
+	several := must(s.Versions(ctx, []string{v, "of nobody", other.Version(), v}))(t)
+	same(t, "versions", several, map[string]dayfly.Job{v: j, other.Version(): other})
+	same(t, "no versions", must(s.Versions(ctx, nil))(t), map[string]dayfly.Job{})
 	got.Env["A"] = "changed by a reader"
+	several[v].Env["A"] = "changed by another"
 	j.Env["B"] = "changed by the writer"
 	if again := must(s.Version(ctx, v))(t); again.Version() != v {
 		t.Error("a stored version changed through memory it shares with a caller")
