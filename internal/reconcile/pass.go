@@ -36,7 +36,7 @@ type Config struct {
 	Watch        Watcher // nil: nobody watches
 }
 
-// Reconciler makes passes. It keeps nothing between them and may be used by several goroutines.
+// Reconciler makes passes. It keeps nothing between them but versions of jobs, and may be used by several goroutines.
 type Reconciler struct {
 	Config
 	versions *versions
