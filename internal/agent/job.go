@@ -130,7 +130,7 @@ func (a *agent) limits() (limit, grace time.Duration, why string) {
 // mostInPipe is more than a pipe holds, unless a process of root has made it larger.
 const mostInPipe = 1 << 20
 
-// take reads a pipe to its end or its deadline, and then once more all that lies in it: who writes to may have been
+// take reads a pipe to its end or its deadline, and then once more all that lies in it: who writes to it may have been
 // slower than the deadline, or the whole host.
 func take(to io.Writer, pipe *os.File) {
 	if _, err := io.Copy(to, pipe); !errors.Is(err, os.ErrDeadlineExceeded) {

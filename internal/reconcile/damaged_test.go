@@ -128,6 +128,10 @@ func TestDamagedRecords(t *testing.T) {
 		if _, err := r.Pass(t.Context(), reconcile.Scope{Slots: true}); err == nil || !strings.Contains(err.Error(), string(bad)) {
 			t.Errorf("the pass says %v", err)
 		}
+		alone := reconcile.Scope{Scope: store.Scope{Run: next}, Own: true}
+		if _, err := r.Pass(t.Context(), alone); err == nil || !strings.Contains(err.Error(), string(bad)) {
+			t.Errorf("a pass for the other run alone says %v", err)
+		}
 		want(t, "it", w.run(next).State, dayfly.Due)
 		want(t, "machines", len(w.provider.Alive()), 1)
 	})

@@ -1,7 +1,7 @@
 // Package reconcile is the control loop: it makes slots into runs, runs into machines, and sees every
 // machine to its end. [Reconciler.Pass] is one turn of it; the daemon's ticker, a command, and a test
 // call the same function. What a pass knows it reads from the store, the bucket and the providers, and
-// it keeps nothing between calls, so that a kill at any point changes nothing.
+// it keeps nothing between calls but versions of jobs, which never change, so that a kill at any point changes nothing.
 //
 // [Decide] is the pure middle: from a run and what was seen of its machine to the next step. The pass
 // performs the step, tells Decide what came of it, and stores the record by compare-and-swap before

@@ -199,11 +199,11 @@ func (p *pass) planJob(ctx context.Context, rec *store.Job, now time.Time) (plan
 		if taken, err = p.taken(ctx, rec.Name, rec.Cursor, len(m.shards)); err != nil {
 			return plan{}, nil, err
 		}
-		active, err := p.Store.ActiveRuns(ctx, store.Scope{Job: rec.Name})
+		active, broken, err := readable(p.Store.ActiveRuns(ctx, store.Scope{Job: rec.Name}))
 		if err != nil {
 			return plan{}, nil, fmt.Errorf("read active runs: %w", err)
 		}
-		room -= slotsOf(active)
+		room -= slotsOf(active) + len(broken)
 	}
 	pl := planSlots(m, set, rec.Cursor, taken, room, p.closing)
 	p.count(func(sum *Summary) {
@@ -226,15 +226,20 @@ func slotsOf(runs []dayfly.Run) (n int) {
 	return n
 }
 
-// taken gives the slots after cursor that have scheduled runs already, ascending.
+// taken gives the slots after cursor that have scheduled runs already, ascending. A damaged record is one too: what it
+// is of stands in its key.
 func (p *pass) taken(ctx context.Context, job dayfly.JobName, cursor time.Time, shards int) ([]covered, error) {
 	runs := map[time.Time]int{}
 	for run, err := range p.Store.History(ctx, store.Filter{Job: job, Since: cursor}) {
+		slot, n := run.Slot, run.N
+		if d, bad := errors.AsType[store.Damage](err); bad {
+			_, slot, _, n, err = dayfly.RunID(d.ID).Parse()
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read runs that exist: %w", err)
 		}
-		if run.N == 0 && run.Slot.After(cursor) {
-			runs[run.Slot.UTC()]++
+		if n == 0 && slot.After(cursor) {
+			runs[slot.UTC()]++
 		}
 	}
 	var out []covered

@@ -178,11 +178,14 @@ func (p *pass) admitAll(ctx context.Context, active, others []dayfly.Run, broken
 	for _, r := range others {
 		byJob[r.Job] = append(byJob[r.Job], r)
 	}
-	for _, d := range broken {
-		delete(byJob, d.Job)
-	}
 	verdicts := map[dayfly.RunID]verdict{}
 	var errs []error
+	for _, d := range broken {
+		if _, ours := byJob[d.Job]; ours && p.scope.Run != "" { // else it was said where the pass began
+			errs = append(errs, fmt.Errorf("job %s waits: %w", d.Job, d))
+		}
+		delete(byJob, d.Job)
+	}
 	for _, name := range slices.Sorted(maps.Keys(byJob)) {
 		policy := func(version string) (dayfly.Job, error) { return p.version(ctx, version) }
 		vs, err := admit(byJob[name], policy, p.now())

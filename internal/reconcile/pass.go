@@ -121,9 +121,9 @@ type sighting struct {
 	provider machine.Provider
 }
 
-// Pass makes one turn over the scope, in this order: due slots of the first thousand jobs, ends and deadlines,
-// collecting, all other due slots, launches, and then, where the scope makes slots, removal of what is old. It begins no new action after
-// [ActFor] and is safe to repeat, to interrupt, and to make from several processes at once. The error joins what
+// Pass makes one turn over the scope, in this order: slots of the jobs that are most overdue, ends and deadlines,
+// collecting, all other due slots, launches, and then, where the scope makes slots, removal of what is old. It begins
+// no new action after [ActFor] and is safe to repeat, to interrupt, and to make from several processes at once. The error joins what
 // went wrong with single records or locations; everything else was done all the same.
 func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 	begun := r.Now()

@@ -200,7 +200,8 @@ func (f folder) writeNew(name string, v any) error {
 	return os.WriteFile(f.path(name), append(b, '\n'), 0o600)
 }
 
-// mostContent is more than any file of a folder has: a script of 1 MiB, each byte of which JSON writes as six.
+// mostContent is more than any file of a folder has: a script and variables of 320 KiB, each byte of which
+// JSON writes as six.
 const mostContent = 8 << 20
 
 // content reads a file whole. What is no file, or one that is not ours for its length, is damaged: nothing is

@@ -41,7 +41,11 @@ func (s *Store) Check(ctx context.Context) error {
 			return fmt.Errorf("check %s: %w", s.path, err)
 		}
 	}
-	if err := errors.Join(err1, err2, store.OrDamaged(damaged)); err != nil {
+	err3 := s.list(ctx, "SELECT version, body FROM versions", nil, func(scan func(...any) error) error {
+		_, err := scanVersion(scan, new(string))
+		return err
+	})
+	if err := errors.Join(err1, err2, err3, store.OrDamaged(damaged)); err != nil {
 		return fmt.Errorf("check %s: %w", s.path, err)
 	}
 	return nil

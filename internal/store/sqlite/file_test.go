@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -469,6 +470,35 @@ func TestOlderSchema(t *testing.T) {
 		if _, n, err := s.CollectVersions(t.Context(), "", 10, slot, slot); n != 0 || err != nil {
 			t.Errorf("removed %d versions that runs refer to (%v)", n, err)
 		}
+	}
+}
+
+// A record that was damaged under an older dayfly stays damaged, and keeps no file from being opened.
+func TestOlderSchemaDamaged(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "dayfly.db")
+	first, err := os.ReadFile("migrations/0001_records.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := plain(t, path)
+	exec := func(query string, args ...any) {
+		t.Helper()
+		if _, err := conn.ExecContext(t.Context(), query, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(string(first) + "; PRAGMA application_id=1684109670; PRAGMA user_version=1")
+	all := append(slices.Collect(maps.Values(damages)), `{"id":"pi-20261122T230000Z","backfill":"pi@SOME","rea`)
+	for i, body := range all {
+		r := runOf("pi", i)
+		exec("INSERT INTO versions (version, body) VALUES (?, ?)", fmt.Sprint(i), body)
+		exec("INSERT INTO runs (id, job, slot, shard, n, state, outcome, rev, body) VALUES (?, 'pi', ?, '', 0, 'due', '', 1, ?)",
+			string(r.ID), r.Slot.UnixMicro(), body)
+	}
+	_, err = openAt(t, path).ActiveRuns(t.Context(), store.Scope{})
+	if d, ok := errors.AsType[*store.DamagedError](err); !ok || len(d.Records) != len(all) {
+		t.Errorf("of %d damaged runs there are: %v", len(all), err)
 	}
 }
 

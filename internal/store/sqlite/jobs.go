@@ -55,11 +55,7 @@ func (s *Store) Versions(ctx context.Context, versions []string) (map[string]day
 	const query = "SELECT version, body FROM versions WHERE version IN (SELECT value FROM json_each(?))"
 	err = s.list(ctx, query, []any{string(names)}, func(scan func(...any) error) error {
 		var version string
-		var body []byte
-		if err := scan(&version, &body); err != nil {
-			return err
-		}
-		j, err := store.DecodeVersion(version, body)
+		j, err := scanVersion(scan, &version)
 		if err == nil {
 			out[version] = j
 		}
@@ -69,6 +65,14 @@ func (s *Store) Versions(ctx context.Context, versions []string) (map[string]day
 		return out, fmt.Errorf("read versions: %w", err)
 	}
 	return out, nil
+}
+
+func scanVersion(scan func(...any) error, version *string) (dayfly.Job, error) {
+	var body []byte
+	if err := scan(version, &body); err != nil {
+		return dayfly.Job{}, err
+	}
+	return store.DecodeVersion(*version, body)
 }
 
 // PutJob implements store.Store.

@@ -7,7 +7,8 @@ ALTER TABLE runs ADD COLUMN remains INTEGER NOT NULL DEFAULT 0;
 
 UPDATE runs SET
 	version = substr(coalesce(json_extract(body, '$.version'), ''), 1, 16),
-	remains = iif(state = 'ended' AND coalesce(json_array_length(body, '$.attempts'), 0) > 0, 3, 0);
+	remains = iif(state = 'ended' AND coalesce(json_array_length(body, '$.attempts'), 0) > 0, 3, 0)
+WHERE json_valid(body);
 
 CREATE INDEX runs_version ON runs (version);
 CREATE INDEX runs_remains ON runs (job, slot, id, remains) WHERE remains <> 0;
@@ -17,6 +18,6 @@ ALTER TABLE versions ADD COLUMN job    TEXT NOT NULL DEFAULT '';
 ALTER TABLE versions ADD COLUMN files  TEXT;
 ALTER TABLE versions ADD COLUMN unused INTEGER;
 
-UPDATE versions SET job = json_extract(body, '$.name'), files = json_extract(body, '$.files_sha256');
+UPDATE versions SET job = coalesce(json_extract(body, '$.name'), ''), files = json_extract(body, '$.files_sha256') WHERE json_valid(body);
 
 CREATE INDEX versions_files ON versions (files) WHERE files IS NOT NULL;
