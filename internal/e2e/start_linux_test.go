@@ -79,5 +79,8 @@ func serveWhile(t *testing.T, c *exec.Cmd, ready func() bool) {
 			t.Errorf("serve ended with %v", err)
 		}
 	})
-	await(t, time.Minute, "serve has applied the job", ready)
+	await(t, time.Minute, "serve has applied the job", func() bool {
+		said, err := os.ReadFile(log.Name())
+		return err == nil && strings.Contains(string(said), "Serving ") && ready() // before, a TERM interrupts its start
+	})
 }
