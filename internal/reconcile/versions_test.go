@@ -28,14 +28,21 @@ func (s *asked) Versions(ctx context.Context, versions []string) (map[string]day
 	return s.Store.Versions(ctx, versions)
 }
 
-// Versions never change: those of a crowd are read together, and none twice while it is in use.
-func TestVersionsAreReadOnce(t *testing.T) {
-	t.Parallel()
+// asking is a world whose store counts.
+func asking(t *testing.T) (*world, *asked) {
+	t.Helper()
 	s := &asked{}
 	w := setup(t, func(w *world, c *reconcile.Config) {
 		s.Store = w.store
 		c.Store = s
 	})
+	return w, s
+}
+
+// Versions never change: those of a crowd are read together, and none twice while it is in use.
+func TestVersionsAreReadOnce(t *testing.T) {
+	t.Parallel()
+	w, s := asking(t)
 	for _, name := range []dayfly.JobName{"a", "b", "c"} {
 		w.apply(job(name, at("0 1 * * *")))
 	}
@@ -54,11 +61,7 @@ func TestVersionsAreReadOnce(t *testing.T) {
 // What was not used for long is forgotten: else a daemon would keep all that it ever ran.
 func TestVersionsAreForgotten(t *testing.T) {
 	t.Parallel()
-	s := &asked{}
-	w := setup(t, func(w *world, c *reconcile.Config) {
-		s.Store = w.store
-		c.Store = s
-	})
+	w, s := asking(t)
 	first := job("first", at("0 1 * * *"))
 	w.apply(first)
 	w.now = monday.Add(time.Hour)

@@ -73,6 +73,9 @@ func hurtFolder(t *testing.T, dir string, program []byte, known *strings.Replace
 		case 10:
 			err = unix.Mknod(path, unix.S_IFSOCK|0o600, 0)
 		}
+		if err != nil && os.Getenv("CI") == "true" {
+			t.Fatalf("under CI=true this may not be skipped: %v", err)
+		}
 		if err != nil {
 			t.Skip(err) // a file system without such files
 		}
