@@ -44,13 +44,6 @@ func (p *pass) due(ctx context.Context) (made []dayfly.Run, more bool, err error
 	if err != nil {
 		return nil, false, fmt.Errorf("read the jobs that are due: %w", err)
 	}
-	p.foresee(ctx, func(yield func(string) bool) {
-		for _, j := range jobs {
-			if !yield(j.Version) {
-				return
-			}
-		}
-	})
 	made, advanced, err := p.cover(ctx, jobs, now)
 	if more = len(jobs)+len(broken) == dueAtOnce && advanced > 0; !more { // once in a pass
 		err = errors.Join(err, store.OrDamaged(broken))
@@ -84,8 +77,12 @@ func (p *pass) cover(ctx context.Context, jobs []store.Job, now time.Time) (made
 	var errs []error
 	var runs []dayfly.Run
 	var batch, stored []planned
-	for begin := 0; begin < len(jobs); begin += p.Parallel {
+	for begin, foreseen := 0, 0; begin < len(jobs); begin += p.Parallel {
 		end := min(begin+p.Parallel, len(jobs))
+		if begin >= foreseen {
+			foreseen = min(begin+foreseeAtOnce, len(jobs))
+			p.foresee(ctx, jobs[begin:foreseen])
+		}
 		plans, err := p.planJobs(ctx, jobs[begin:end], now)
 		errs = append(errs, err)
 		for _, pl := range plans {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -130,6 +129,7 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 	name := begun.UTC().Format("20060102T150405.000Z")
 	named := *r
 	named.Log = r.Log.With("pass", name)
+	r.versions.grow(begun)
 	p := &pass{Reconciler: &named, scope: s, begun: begun, sum: Summary{Pass: name}, seen: map[string]sighting{}, underway: map[array]bool{}, noted: map[string]time.Time{}}
 	active, broken, err := readable(r.Store.ActiveRuns(ctx, s.Scope))
 	if err != nil {
@@ -232,15 +232,21 @@ func (p *pass) nextDue(ctx context.Context) error {
 	return nil
 }
 
-// foresee reads the versions that will be asked for, all at once. What it does not get is read when it is asked for,
-// and that tells what is wrong.
-func (p *pass) foresee(ctx context.Context, versions iter.Seq[string]) {
+// foreseeAtOnce is how many versions are read at once: as many as are kept until they are asked for, each with the
+// longest of scripts.
+const foreseeAtOnce = versionsSize / (64 << 10)
+
+// foresee reads the versions of jobs that will be asked for, all at once. What it does not get is read when it is
+// asked for, and that tells what is wrong.
+func (p *pass) foresee(ctx context.Context, jobs []store.Job) {
 	var missing []string
-	for _, v := range slices.Compact(slices.Sorted(versions)) {
-		if _, ok := p.versions.get(v); !ok {
-			missing = append(missing, v)
+	for _, j := range jobs {
+		if _, ok := p.versions.get(j.Version); !ok {
+			missing = append(missing, j.Version)
 		}
 	}
+	slices.Sort(missing)
+	missing = slices.Compact(missing)
 	if len(missing) < 2 {
 		return
 	}

@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,12 @@ import (
 type asked struct {
 	store.Store
 	one, many atomic.Int64
+	planned   atomic.Int64 // one, when runs were inserted last
+}
+
+func (s *asked) InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, error) {
+	s.planned.Store(s.one.Load())
+	return s.Store.InsertRuns(ctx, runs)
 }
 
 func (s *asked) Version(ctx context.Context, version string) (dayfly.Job, error) {
@@ -34,7 +41,7 @@ func asking(t *testing.T) (*world, *asked) {
 	s := &asked{}
 	w := setup(t, func(w *world, c *reconcile.Config) {
 		s.Store = w.store
-		c.Store = s
+		c.Store, c.Machines = s, 1
 	})
 	return w, s
 }
@@ -56,6 +63,42 @@ func TestVersionsAreReadOnce(t *testing.T) {
 	}
 	want(t, "questions for one version", s.one.Load(), 0)
 	want(t, "questions for several", s.many.Load(), 1)
+}
+
+// A crowd whose scripts are longer than all that is kept is read together as well: each version is used before it is
+// forgotten.
+func TestVersionsOfACrowdWithLongScripts(t *testing.T) {
+	t.Parallel()
+	w, s := asking(t)
+	const crowd = 300
+	for i := range crowd {
+		j := job(dayfly.JobName(fmt.Sprintf("job%03d", i)), at("0 1 * * *"))
+		j.Run = strings.Repeat("#", 60<<10)
+		w.apply(j)
+	}
+	s.one.Store(0)
+	s.many.Store(0)
+	w.now = monday.Add(time.Hour)
+	sum := w.pass()
+	want(t, "runs", sum.Inserted, crowd)
+	want(t, "launched", sum.Launched, 1)
+	want(t, "questions for one version before all were made into runs", s.planned.Load(), 0)
+	want(t, "questions for several", s.many.Load(), (crowd+63)/64)
+}
+
+// What is not used is forgotten in a minute or two, however little there is: a daemon at rest holds nothing.
+func TestVersionsAreForgottenAtRest(t *testing.T) {
+	t.Parallel()
+	w, s := asking(t)
+	first := job("first", at("0 1 * * *"))
+	w.until(w.request(first), dayfly.Ended)
+	for range 3 {
+		w.now = w.now.Add(time.Minute)
+		w.pass()
+	}
+	s.one.Store(0)
+	w.until(w.request(first), dayfly.Ended)
+	want(t, "questions for it, after three minutes", s.one.Load(), 1)
 }
 
 // What was not used for long is forgotten: else a daemon would keep all that it ever ran.
