@@ -184,12 +184,12 @@ func (h *home) applyAll(ctx context.Context, f found, ready []reconcile.Wanted, 
 	if err != nil {
 		return nil, err
 	}
-	stored, err := loop.Store.Jobs(ctx)
+	stored, broken, err := soundJobs(ctx, loop.Store)
 	if err != nil {
-		return nil, fmt.Errorf("read the jobs: %w", err)
+		return nil, err
 	}
 	defer h.ring()
-	effects := reconcile.Preview(stored, f.wanted(ready), prune, h.now())
+	effects := reconcile.Preview(stored, f.wanted(unharmed(ready, broken)), prune, h.now())
 	all, errs := make([]change, len(effects)), make([]error, len(effects))
 	var work errgroup.Group
 	work.SetLimit(applyAtOnce)
@@ -206,7 +206,7 @@ func (h *home) applyAll(ctx context.Context, f found, ready []reconcile.Wanted, 
 			done = append(done, c)
 		}
 	}
-	return done, errors.Join(append(errs, h.forgetWrong(ctx, done))...)
+	return done, errors.Join(append(errs, h.forgetWrong(ctx, done), naming(broken))...)
 }
 
 // applyAtOnce is how many jobs are stored at the same time: the store does in one go what waits beside one another.

@@ -179,7 +179,7 @@ const manyJobs = 100
 // jobs are the names of jobs, with what they are for.
 func jobs(meant func(store.Job) bool) words {
 	return func(ctx context.Context, l *looked, at place) []string {
-		recs, err := l.jobs(ctx)
+		recs, _, err := l.jobs(ctx)
 		if err != nil {
 			return nil
 		}
@@ -228,7 +228,7 @@ func runs(now func() time.Time, meant func(dayfly.Run) bool) words {
 			return nil
 		}
 		list := latestRuns(ctx, l, store.Filter{Limit: allRuns}, at.typed, meant)
-		recs, _ := l.jobs(ctx)
+		recs, _, _ := l.jobs(ctx)
 		if len(list) == 0 && at.typed != "" {
 			for _, rec := range recs {
 				if strings.HasPrefix(at.typed, string(rec.Name)+"-") {

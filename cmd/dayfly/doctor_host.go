@@ -30,9 +30,9 @@ func checkClock(ctx context.Context, p *patient) []finding {
 		found = append(found, warn("timedatectl set-ntp true, or install chrony", "the kernel says that nothing keeps it right (NTP): slots come when this clock says so"))
 	}
 	if s := p.store(); s != nil {
-		recs, err := s.Jobs(ctx)
+		recs, _, err := soundJobs(ctx, s) // the check store names what is damaged
 		if err != nil {
-			return append(found, failed(fmt.Errorf("read the jobs: %w", err), ""))
+			return append(found, failed(err, ""))
 		}
 		var ahead []string
 		for _, rec := range recs {
@@ -348,7 +348,7 @@ func (p *patient) jobs(ctx context.Context) []patientJob {
 	if s == nil {
 		return nil
 	}
-	recs, err := s.Jobs(ctx)
+	recs, _, err := soundJobs(ctx, s)
 	if err != nil {
 		return nil // the check store says so
 	}

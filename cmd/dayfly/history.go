@@ -166,8 +166,7 @@ func (a *app) history(ctx context.Context, f store.Filter, most bounds, together
 		list.empty = "No run is like that; dayfly history --limit 0 shows all there are."
 	}
 	shows := list.show(a, output, rows)
-	brokenRuns, _ := damagedOnly(store.OrDamaged(damaged))
-	if err := errors.Join(shows, broken, brokenRuns); err != nil {
+	if err := errors.Join(shows, naming(slices.Concat(broken, damaged))); err != nil {
 		return err
 	}
 	if more {
@@ -181,15 +180,19 @@ func (a *app) history(ctx context.Context, f store.Filter, most bounds, together
 // knownOr is an error when a job has neither a record nor a run nor a range record.
 func (h *home) knownOr(ctx context.Context, name dayfly.JobName) error {
 	for _, err := range h.store.History(ctx, store.Filter{Job: name, Limit: 1}) {
+		if _, there := errors.AsType[store.Damage](err); there {
+			return nil
+		}
 		return err
 	}
-	if ranges, err := h.store.Ranges(ctx, name, time.Time{}); err != nil || len(ranges) > 0 {
+	ranges, err := h.store.Ranges(ctx, name, time.Time{})
+	if damaged, err := damagedOnly(err); err != nil || len(damaged)+len(ranges) > 0 {
 		return err
 	}
 	if _, gone, err := reconcile.GoneOf(ctx, h.store, name, h.now()); gone || err != nil {
 		return err
 	}
-	_, err := h.job(ctx, string(name))
+	_, err = h.job(ctx, string(name))
 	return err
 }
 

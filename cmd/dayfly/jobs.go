@@ -418,7 +418,7 @@ func (h *home) knownJobs(ctx context.Context) []string {
 	if err != nil {
 		return nil
 	}
-	jobs, err := s.Jobs(ctx)
+	jobs, _, err := soundJobs(ctx, s)
 	if err != nil {
 		return nil
 	}

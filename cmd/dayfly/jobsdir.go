@@ -66,9 +66,9 @@ func (w *jobsDir) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	recs, err := w.h.store.Jobs(ctx)
+	recs, _, err := soundJobs(ctx, w.h.store) // what is damaged was said
 	if err != nil {
-		return fmt.Errorf("read the jobs: %w", err)
+		return err
 	}
 	w.has, w.whose = map[string]dayfly.JobName{}, map[dayfly.JobName]string{}
 	for _, rec := range recs { // the records know what a file that is wrong now had before

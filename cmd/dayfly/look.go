@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
@@ -69,15 +68,11 @@ func (a *app) openToLook() (*home, error) {
 }
 
 // jobs are the records of all jobs.
-func (l *looked) jobs(ctx context.Context) ([]store.Job, error) {
+func (l *looked) jobs(ctx context.Context) (jobs []store.Job, damaged []store.Damage, err error) {
 	if l.store == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	jobs, err := l.store.Jobs(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the jobs: %w", err)
-	}
-	return jobs, nil
+	return soundJobs(ctx, l.store)
 }
 
 func (l *looked) close() {

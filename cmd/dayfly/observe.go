@@ -58,9 +58,9 @@ const recent = 10
 
 // recall takes over what the metrics say of jobs since before this process began.
 func (h *home) recall(ctx context.Context) error {
-	jobs, err := h.store.Jobs(ctx)
+	jobs, _, err := soundJobs(ctx, h.store) // what is damaged each pass says
 	if err != nil {
-		return fmt.Errorf("read the jobs for the metrics: %w", err)
+		return err
 	}
 	for _, rec := range jobs[:min(len(jobs), metrics.MaxJobs)] {
 		h.metrics.Known(rec.Name)

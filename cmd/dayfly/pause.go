@@ -187,9 +187,9 @@ func (a *app) resume(ctx context.Context, names []string, output string) error {
 	if err := errors.Join(a.showChanges(output, done), err); err != nil {
 		return err
 	}
-	recs, err := a.home.store.Jobs(ctx)
+	recs, _, err := soundJobs(ctx, a.home.store)
 	if err != nil {
-		return fmt.Errorf("read the jobs: %w", err)
+		return err
 	}
 	a.unkept(a.home, output, anyDue(recs, a.now()))
 	return nil
@@ -206,10 +206,11 @@ func (a *app) eachJob(ctx context.Context, names []string, meant func(store.Job)
 	if err != nil {
 		return nil, err
 	}
+	var broken []store.Damage
 	if len(names) == 0 {
-		recs, err := h.store.Jobs(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read the jobs: %w", err)
+		var recs []store.Job
+		if recs, broken, err = soundJobs(ctx, h.store); err != nil {
+			return nil, err
 		}
 		for _, rec := range recs {
 			if meant(rec) {
@@ -229,7 +230,7 @@ func (a *app) eachJob(ctx context.Context, names []string, meant func(store.Job)
 			done = append(done, c)
 		}
 	}
-	return done, errors.Join(errs...)
+	return done, errors.Join(append(errs, naming(broken))...)
 }
 
 // who is the person at the command line, as far as the system knows.

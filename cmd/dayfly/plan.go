@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -43,7 +44,7 @@ The files of a job (files:) are compared by their contents.`,
 		} else {
 			_, err = io.WriteString(a.page(), a.planText(p))
 		}
-		if err == nil && detailed && len(p.Jobs) > 0 {
+		if err = errors.Join(err, p.damaged); err == nil && detailed && len(p.Jobs) > 0 {
 			return &exit{exitDiffers, nil}
 		}
 		return err
@@ -63,6 +64,8 @@ type plan struct {
 	Resume    int       `json:"resume"`
 	Unchanged int       `json:"unchanged"`
 	Jobs      []planned `json:"jobs"` // without those that stay as they are
+
+	damaged error // names the jobs that it says nothing of
 }
 
 // planned is what would become of one job.
@@ -103,11 +106,12 @@ func (a *app) plan(ctx context.Context, paths []string, prune bool) (plan, error
 		return p, err
 	}
 	defer l.close()
-	stored, err := l.jobs(ctx)
+	stored, damaged, err := l.jobs(ctx)
 	if err != nil {
 		return p, err
 	}
-	for _, e := range reconcile.Preview(stored, f.wanted(ready), prune, a.now()) {
+	p.damaged = naming(damaged)
+	for _, e := range reconcile.Preview(stored, f.wanted(unharmed(ready, damaged)), prune, a.now()) {
 		counted := map[reconcile.Change]*int{
 			reconcile.Added: &p.Add, reconcile.Changed: &p.Change, reconcile.Removed: &p.Remove,
 			reconcile.Paused: &p.Pause, reconcile.Resumed: &p.Resume, reconcile.Unchanged: &p.Unchanged,

@@ -73,22 +73,22 @@ func (a *app) ps(ctx context.Context, output string) error {
 	if output == "table" || output == "wide" {
 		rows = withoutTwins(rows)
 	}
-	if err := errors.Join(a.activeList().show(a, output, allOf(rows)), broken); err != nil {
+	if err := a.activeList().show(a, output, allOf(rows)); err != nil {
 		return err
 	}
 	if err := a.sayFills(ctx, h, output); err != nil {
-		return err
+		return errors.Join(err, naming(broken))
 	}
-	jobs, err := loop.Store.Jobs(ctx)
+	jobs, brokenJobs, err := soundJobs(ctx, loop.Store)
 	if err != nil {
-		return fmt.Errorf("read the jobs: %w", err)
+		return err
 	}
 	if serve := a.toServe(h, output); serve != "" && slices.ContainsFunc(runs, waits) {
 		a.say("No daemon is at work here: what waits goes on with the command that stays with it, the next run of its job, or %s.", serve)
 	} else {
 		a.unkept(h, output, anyDue(jobs, a.now()))
 	}
-	return nil
+	return naming(slices.Concat(broken, brokenJobs))
 }
 
 // sayFills says how far the backfills are that go on, to people.
@@ -274,9 +274,9 @@ func (a *app) psJobs(ctx context.Context, output string) error {
 	if err != nil {
 		return err
 	}
-	recs, err := s.Jobs(ctx)
+	recs, broken, err := soundJobs(ctx, s)
 	if err != nil {
-		return fmt.Errorf("read the jobs: %w", err)
+		return err
 	}
 	wrong, err := h.wrongFiles(ctx)
 	if err != nil {
@@ -285,7 +285,9 @@ func (a *app) psJobs(ctx context.Context, output string) error {
 	var rows []knownJob
 	for _, rec := range recs {
 		k, err := known(ctx, s, rec, a.now())
-		if err != nil {
+		if d, bad := errors.AsType[store.Damage](err); bad { // all else of it is shown
+			broken = append(broken, d)
+		} else if err != nil {
 			return err
 		}
 		k.Problem = wrong[rec.Source]
@@ -301,7 +303,7 @@ func (a *app) psJobs(ctx context.Context, output string) error {
 	}
 	a.aheadOf(recs)
 	a.unkept(h, output, anyDue(recs, a.now()))
-	return nil
+	return naming(broken)
 }
 
 // aheadOf names the jobs whose slots to come are recorded already, by a clock that was ahead.

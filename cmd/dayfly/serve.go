@@ -72,10 +72,19 @@ ready, and that it is well.`,
 	return cmd
 }
 
-func (a *app) serve(ctx context.Context, f serveFlags) error {
+// serve keeps to the schedules until it is told to stop. That it was told so before it was ready is no error either,
+// unless it was to do something and end.
+func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // from the start: a HUP that comes early must not end it
 	defer signal.Stop(hup)
+	ready := false
+	defer func() {
+		if !ready && !f.once && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			a.say("Stopped before it was ready.")
+			err = nil
+		}
+	}()
 	h, err := a.open()
 	if err != nil {
 		return err
@@ -121,6 +130,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	}
 	defer closeAll()
 	d.Start(ctx)
+	ready = true
 	a.say("Serving %s, process %d.", clean(h.dir), os.Getpid())
 	sd := daemon.NewSystemd(a.getenv)
 	a.tell(sd, "READY=1", "STATUS=Serving "+h.dir)
@@ -265,6 +275,9 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) (found, error) 
 	}
 	if good := len(f.files) - bad; good > 0 || bad == 0 {
 		a.say("Applied %s of %s.", plural(good, "file"), from)
+	}
+	if ctx.Err() != nil { // it is told to stop: that single jobs were not applied is no news
+		return f, ctx.Err()
 	}
 	if err != nil {
 		printError(a.err, err)

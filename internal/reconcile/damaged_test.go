@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,19 +14,20 @@ import (
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
-// damaged is a store in which the records of one job cannot be read.
+// damaged is a store in which the records of one job cannot be read, nor those of some runs.
 type damaged struct {
 	store.Store
-	job dayfly.JobName
+	job  dayfly.JobName
+	runs map[dayfly.RunID]bool
 }
 
 // part leaves out what is damaged and names it, as a store does.
-func part[T any](s *damaged, list []T, err error, kind string, key func(T) (dayfly.JobName, string)) ([]T, error) {
+func part[T any](list []T, err error, hurt func(T) bool, damage func(T) store.Damage) ([]T, error) {
 	var sound []T
 	var broken []store.Damage
 	for _, v := range list {
-		if name, id := key(v); name == s.job {
-			broken = append(broken, store.Damage{Kind: kind, ID: id, Job: name, Err: errors.New("unexpected end of JSON input")})
+		if hurt(v) {
+			broken = append(broken, damage(v))
 		} else {
 			sound = append(sound, v)
 		}
@@ -33,21 +35,31 @@ func part[T any](s *damaged, list []T, err error, kind string, key func(T) (dayf
 	return sound, errors.Join(err, store.OrDamaged(broken))
 }
 
+var errCut = errors.New("unexpected end of JSON input")
+
+func damageOf(r dayfly.Run) store.Damage {
+	return store.Damage{Kind: "run", ID: string(r.ID), Job: r.Job, Err: errCut}
+}
+
+func (s *damaged) hurts(r dayfly.Run) bool { return r.Job == s.job || s.runs[r.ID] }
+
 func (s *damaged) ActiveRuns(ctx context.Context, scope store.Scope) ([]dayfly.Run, error) {
 	all, err := s.Store.ActiveRuns(ctx, scope)
-	return part(s, all, err, "run", func(r dayfly.Run) (dayfly.JobName, string) { return r.Job, string(r.ID) })
+	return part(all, err, s.hurts, damageOf)
 }
 
 func (s *damaged) DueJobs(ctx context.Context, scope store.Scope, now time.Time, limit int) ([]store.Job, error) {
 	all, err := s.Store.DueJobs(ctx, scope, now, limit)
-	return part(s, all, err, "job", func(j store.Job) (dayfly.JobName, string) { return j.Name, string(j.Name) })
+	return part(all, err, func(j store.Job) bool { return j.Name == s.job }, func(j store.Job) store.Damage {
+		return store.Damage{Kind: "job", ID: string(j.Name), Job: j.Name, Err: errCut}
+	})
 }
 
 func (s *damaged) History(ctx context.Context, f store.Filter) iter.Seq2[dayfly.Run, error] {
 	return func(yield func(dayfly.Run, error) bool) {
 		for r, err := range s.Store.History(ctx, f) {
-			if err == nil && r.Job == s.job {
-				r, err = dayfly.Run{}, store.Damage{Kind: "run", ID: string(r.ID), Job: r.Job, Err: errors.New("unexpected end of JSON input")}
+			if err == nil && s.hurts(r) {
+				r, err = dayfly.Run{}, damageOf(r)
 			}
 			if !yield(r, err) {
 				return
@@ -109,6 +121,37 @@ func TestDamagedRecords(t *testing.T) {
 		want(t, "the first beside it", w.run(first).State, dayfly.Running)
 		want(t, "the second", w.run(second).Reason, "the limit of 2 machines in all")
 	})
+	t.Run("what is old goes all the same", func(t *testing.T) {
+		t.Parallel()
+		w, s := hurt(t, 0)
+		for _, name := range []dayfly.JobName{"bad", "good", "last"} {
+			w.apply(job(name, at("0 6 * * *"), keep(0, 0, 7*day)))
+		}
+		w.apply(job("hourly", at("0 * * * *"), keep(0, 0, 5*day)))
+		w.goOn(4*day + 23*time.Hour)
+		underway := w.request(job("bad"))
+		w.pass()
+		s.runs = map[dayfly.RunID]bool{underway: true}
+		hourly := slices.Clip(w.history("hourly"))
+		for _, r := range hourly[:110] { // more than are read at a time
+			s.runs[r.ID] = true
+		}
+		for end := w.now.Add(7 * day); w.now.Before(end); w.now = w.now.Add(30 * time.Minute) {
+			_ = w.tryPass()
+			if runs := w.history("last"); runs[len(runs)-1].State == dayfly.Ended {
+				s.runs[runs[len(runs)-1].ID] = true
+			}
+		}
+		want(t, "beside them", w.remains("good"), "28L 29L 30L 1L 2L 3L 4L")
+		want(t, "of a job whose last success is damaged", w.remains("last"), "27L 28L 29L 30L 1L 2L 3L 4L")
+		hourly = w.history("hourly")
+		if oldest := w.now.Add(-(5*day + 13*time.Hour)); !s.runs[hourly[109].ID] || hourly[110].Slot.Before(oldest) {
+			t.Errorf("more than a page of damaged records stay, and so do those after them: %s", hourly[110].ID)
+		}
+		first := w.history("bad")[0]
+		want(t, "the first of a job that may be at work with what it left", string(first.ID), "bad-20261123T060000Z")
+		want(t, "its log's removal", first.LogsRemoved, dayfly.Removal{})
+	})
 	t.Run("another run of its job waits", func(t *testing.T) {
 		t.Parallel()
 		w, s := hurt(t, 0)
@@ -145,10 +188,5 @@ type halfDamaged struct {
 
 func (s *halfDamaged) ActiveRuns(ctx context.Context, scope store.Scope) ([]dayfly.Run, error) {
 	all, err := s.damaged.Store.ActiveRuns(ctx, scope)
-	return part(s.damaged, all, err, "run", func(r dayfly.Run) (dayfly.JobName, string) {
-		if r.ID == s.sound {
-			return "", ""
-		}
-		return r.Job, string(r.ID)
-	})
+	return part(all, err, func(r dayfly.Run) bool { return r.ID != s.sound && s.hurts(r) }, damageOf)
 }

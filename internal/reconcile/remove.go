@@ -190,9 +190,9 @@ func (r *remover) step(ctx context.Context) (done bool, err error) {
 	case stepNext:
 		return true, r.next(ctx)
 	case stepVersions:
-		return r.versions(ctx)
+		return r.unusedVersions(ctx)
 	case stepArchives:
-		return r.archives(ctx)
+		return r.unusedArchives(ctx)
 	case stepNotes:
 		return true, r.notes(ctx)
 	}
@@ -204,6 +204,17 @@ func (r *remover) step(ctx context.Context) (done bool, err error) {
 		r.Step = stepRanges // nothing of it goes
 		return true, nil
 	}
+	done, err = r.ofJob(ctx, terms)
+	if isDamage(err) { // it may be what says that something is in use: the job keeps what it has
+		r.errs = append(r.errs, fmt.Errorf("remove what is old of job %s: %w", r.Job, err))
+		r.Step = stepRanges
+		return true, nil
+	}
+	return done, err
+}
+
+// ofJob does a step for the job that the round is at.
+func (r *remover) ofJob(ctx context.Context, terms dayfly.Terms) (done bool, err error) {
 	switch r.Step {
 	case stepResults:
 		return r.runs(ctx, terms.Results)
@@ -213,6 +224,12 @@ func (r *remover) step(ctx context.Context) (done bool, err error) {
 		return r.runs(ctx, terms.History)
 	}
 	return true, r.ranges(ctx, terms.History)
+}
+
+// isDamage tells whether it is a record that cannot be read, and not the store that cannot be.
+func isDamage(err error) bool {
+	_, one := errors.AsType[store.Damage](err)
+	return one
 }
 
 // next finds the job after this one; none is "".

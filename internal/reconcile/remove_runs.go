@@ -25,9 +25,11 @@ func (r *remover) runs(ctx context.Context, term dayfly.Term) (done bool, err er
 	}
 	for r.spare() {
 		var page []dayfly.Run // first what might be removed, then what would justify keeping it
+		var damaged dayfly.RunID
 		for run, err := range r.Store.History(ctx, f) {
-			if _, bad := errors.AsType[store.Damage](err); bad {
+			if d, bad := errors.AsType[store.Damage](err); bad {
 				r.errs = append(r.errs, err) // it stays, and keeps no other
+				damaged = dayfly.RunID(d.ID)
 				continue
 			}
 			if err != nil {
@@ -35,8 +37,14 @@ func (r *remover) runs(ctx context.Context, term dayfly.Term) (done bool, err er
 			}
 			page = append(page, run)
 		}
-		if len(page) == 0 {
+		if len(page) == 0 && damaged == "" {
 			return true, nil
+		}
+		if len(page) == 0 { // beyond them others may be
+			r.left -= removePage
+			r.After = string(damaged)
+			f.Before = damaged
+			continue
 		}
 		u, err := r.uses(ctx)
 		if err == nil {
@@ -232,6 +240,9 @@ func (r *remover) successes(ctx context.Context, job dayfly.Job, last map[succes
 	}
 	f := store.Filter{Job: r.Job, Outcome: dayfly.Succeeded, Limit: min(2*len(shards), removePage)}
 	for run, err := range r.Store.History(ctx, f) {
+		if isDamage(err) {
+			continue // it stays; the note names the slot if this was the last
+		}
 		if err != nil {
 			return err
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
-// versions removes versions of jobs that nothing refers to.
-func (r *remover) versions(ctx context.Context) (done bool, err error) {
+// unusedVersions removes versions of jobs that nothing refers to.
+func (r *remover) unusedVersions(ctx context.Context) (done bool, err error) {
 	c, ok := r.Store.(store.Collector)
 	if !ok || r.Seen.IsZero() {
 		return true, nil
@@ -31,9 +31,9 @@ func (r *remover) versions(ctx context.Context) (done bool, err error) {
 	return false, nil
 }
 
-// archives removes archives of files that no version names. Nobody comes to refer to one meanwhile: where
+// unusedArchives removes archives of files that no version names. Nobody comes to refer to one meanwhile: where
 // somebody is about to, they stay until the next round.
-func (r *remover) archives(ctx context.Context) (done bool, err error) {
+func (r *remover) unusedArchives(ctx context.Context) (done bool, err error) {
 	c, ok := r.Store.(store.Collector)
 	if !ok || r.Seen.IsZero() {
 		return true, nil
@@ -79,6 +79,9 @@ func (r *remover) notes(ctx context.Context) error {
 	for _, n := range all {
 		name := dayfly.JobName(strings.TrimSuffix(strings.TrimPrefix(n.Key, "keep-removed/"), " "))
 		_, there, err := r.jobRecord(ctx, name)
+		if isDamage(err) { // it is there; what is remembered goes when it can be read
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -112,9 +115,15 @@ func (p *pass) jobRecord(ctx context.Context, name dayfly.JobName) (rec store.Jo
 // leftOf tells whether a job has any run or range record.
 func (r *remover) leftOf(ctx context.Context, name dayfly.JobName) (bool, error) {
 	for _, err := range r.Store.History(ctx, store.Filter{Job: name, Limit: 1}) {
+		if isDamage(err) {
+			err = nil
+		}
 		return true, err
 	}
 	ranges, err := r.Store.Ranges(ctx, name, time.Time{})
+	if isDamage(err) {
+		return true, nil
+	}
 	return len(ranges) > 0, err
 }
 
