@@ -31,7 +31,7 @@ type change struct {
 }
 
 // TestEveryTransitionOfEveryZone is the whole of R10: two days before and after each transition of each zone from
-// 1970 to 2050, twelve expressions and 200 random ones say what a walk along the minutes finds.
+// 1972 to 2050, twelve expressions and 200 random ones say what a walk along the minutes finds.
 func TestEveryTransitionOfEveryZone(t *testing.T) {
 	t.Parallel()
 	all := map[change]*time.Location{}

@@ -204,29 +204,40 @@ func (f folder) writeNew(name string, v any) error {
 // JSON writes as six.
 const mostContent = 8 << 20
 
-// content reads a file whole. What is no file, or one that is not ours for its length, is damaged: nothing is
-// waited for, no link is followed, and no more is read than there should be.
-func (f folder) content(name string) ([]byte, error) {
-	file, err := os.OpenFile(f.path(name), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+// open opens a file to read it. What is no file is damaged: nothing is waited for, no link is followed.
+func (f folder) open(name string) (file *os.File, size int64, err error) {
+	file, err = os.OpenFile(f.path(name), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link, a socket
 		err = fmt.Errorf("read %s: %w", f.path(name), &damaged{errors.New("it is no file")})
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	defer file.Close()
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		return nil, err
 	case info.IsDir(): // nothing of ours becomes one: somebody is at work there
-		return nil, &fs.PathError{Op: "read", Path: f.path(name), Err: syscall.EISDIR}
+		err = &fs.PathError{Op: "read", Path: f.path(name), Err: syscall.EISDIR}
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("read %s: %w", f.path(name), &damaged{errors.New("it is no file")})
-	case info.Size() > mostContent:
-		return nil, fmt.Errorf("read %s: %w", f.path(name), &damaged{fmt.Errorf("it has %d bytes", info.Size())})
+		err = fmt.Errorf("read %s: %w", f.path(name), &damaged{errors.New("it is no file")})
+	default:
+		return file, info.Size(), nil
 	}
-	b := make([]byte, info.Size()+1) // one more, so that its end is seen at once
+	_ = file.Close()
+	return nil, 0, err
+}
+
+// content reads a file whole. One that is not ours for its length is damaged, and not read.
+func (f folder) content(name string) ([]byte, error) {
+	file, size, err := f.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if size > mostContent {
+		return nil, fmt.Errorf("read %s: %w", f.path(name), &damaged{fmt.Errorf("it has %d bytes", size)})
+	}
+	b := make([]byte, size+1) // one more, so that its end is seen at once
 	n, err := io.ReadFull(file, b)
 	if err == nil { // it grows
 		return nil, fmt.Errorf("read %s: %w", f.path(name), &damaged{errors.New("it is being written")})

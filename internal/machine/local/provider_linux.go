@@ -253,14 +253,22 @@ func secretsFile(secrets map[string]string) (*os.File, error) {
 	return f, nil
 }
 
-// lastWords are the last of what a supervisor wrote to its log.
+// lastWords are the last of what a supervisor wrote to its log, however long that is.
 func (f folder) lastWords() string {
-	b, err := f.content(fileLog)
-	text := strings.TrimSpace(string(b[max(0, len(b)-500):]))
-	if err != nil || text == "" {
-		return "and its log is empty"
+	log, size, err := f.open(fileLog)
+	if err != nil {
+		return "and its log cannot be read: " + err.Error()
 	}
-	return text
+	defer log.Close()
+	const most = 500
+	b, err := io.ReadAll(io.NewSectionReader(log, max(0, size-most), most))
+	switch text := strings.TrimSpace(string(b)); {
+	case text != "":
+		return text
+	case err != nil:
+		return "and its log cannot be read: " + err.Error()
+	}
+	return "and its log is empty"
 }
 
 // List shows every machine of the folder. It is complete unless a folder could not be read. Where a
