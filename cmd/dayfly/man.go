@@ -22,6 +22,7 @@ import (
 func (a *app) manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "man DIR", Short: "Writes the manual pages", Hidden: true, Args: exactly(1, "a directory"),
+		Example: "  dayfly man share/man && man -M share/man dayfly-run",
 		Long: `Writes the manual pages below a directory, for man -M DIR: one for each command in man1, and dayfly.5, the
 job file, in man5. Their date is that of SOURCE_DATE_EPOCH, or else of the commit that this dayfly was
 built from, or else today.`,
