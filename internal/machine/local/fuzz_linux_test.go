@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -23,6 +24,27 @@ func TestAWordWithoutAnEnd(t *testing.T) { // not parallel: it measures
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// A supervisor that wrote a great deal before it died has said last why.
+func TestLastWords(t *testing.T) {
+	t.Parallel()
+	f := folder(t.TempDir())
+	log := f.path(fileLog)
+	if got := f.lastWords(); !strings.Contains(got, log) {
+		t.Errorf("without a log: %q", got)
+	}
+	for text, want := range map[string]string{
+		" \n": "and its log is empty",
+		strings.Repeat("warning\n", mostContent/4) + "panic: here\n": "panic: here",
+	} {
+		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.lastWords(); !strings.HasSuffix(got, want) || len(got) > 500 {
+			t.Errorf("of %d bytes the last words are %q, want %q", len(text), got, want)
+		}
 	}
 }
 

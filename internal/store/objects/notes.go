@@ -2,6 +2,7 @@ package objects
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,7 +55,12 @@ func (s *Store) Notes(ctx context.Context, prefix string, now time.Time) (out []
 	for info, err := range s.b.List(ctx, notePath(prefix), "") {
 		var n store.Note
 		if err == nil {
-			n, _, err = read[store.Note](ctx, s, info.Key)
+			n, _, err = read(ctx, s, info.Key, func(data []byte) (n store.Note, err error) {
+				if json.Unmarshal(data, &n) != nil {
+					err = store.ErrNotFound // a note that makes no sense is none
+				}
+				return n, err
+			})
 		}
 		switch {
 		case errors.Is(err, store.ErrNotFound): // deleted meanwhile

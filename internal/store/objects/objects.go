@@ -53,33 +53,58 @@ type record[T any] struct {
 	etag string // under which it was read; empty: it is not there
 }
 
-// read reads an object; store.ErrNotFound where there is none. The ETag is asked for first: should
-// the object change in between, a Put that demands the older one fails, as it must.
-func read[T any](ctx context.Context, s *Store, key string) (v T, etag string, err error) {
+// read reads an object; store.ErrNotFound where there is none, store.Damage where it is no such record. The ETag is
+// asked for first: should the object change in between, a Put that demands the older one fails, as it must.
+func read[T any](ctx context.Context, s *Store, key string, decode func([]byte) (T, error)) (v T, etag string, err error) {
 	info, err := s.b.Stat(ctx, key)
+	var data []byte
 	if err == nil {
-		err = s.decode(ctx, key, &v)
+		data, err = s.content(ctx, key)
 	}
 	if errors.Is(err, bucket.ErrNotFound) || errors.Is(err, bucket.ErrKey) {
 		err = store.ErrNotFound
 	}
+	if err != nil {
+		return v, "", err
+	}
+	v, err = decode(data)
 	return v, info.ETag, err
 }
 
-func (s *Store) decode(ctx context.Context, key string, into any) error {
+func (s *Store) content(ctx context.Context, key string) ([]byte, error) {
 	r, err := s.b.Get(ctx, key, 0, -1)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer r.Close()
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return err
+	return io.ReadAll(r)
+}
+
+// revised decodes a record that has revisions.
+func revised[T any](data []byte, decode func([]byte) (T, error)) (r record[T], err error) {
+	raw := record[json.RawMessage]{}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		_, damage := decode(data)
+		return r, cmp.Or(damage, err)
 	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("%s: %w", key, err)
+	if r.Rev, r.Deleted = raw.Rev, raw.Deleted; !r.Deleted {
+		r.Value, err = decode(raw.Value)
 	}
-	return nil
+	return r, err
+}
+
+func isDamage(err error) bool {
+	_, bad := errors.AsType[store.Damage](err)
+	return bad
+}
+
+// spare keeps what is damaged for later: it stops no list.
+func spare(err error, damaged *[]store.Damage) error {
+	if d, bad := errors.AsType[store.Damage](err); bad {
+		*damaged = append(*damaged, d)
+		return nil
+	}
+	return err
 }
 
 func (s *Store) write(ctx context.Context, key string, v any, c bucket.Condition) error {
@@ -115,7 +140,7 @@ func (s *Store) PutVersion(ctx context.Context, j dayfly.Job) error {
 
 // Version implements store.Store.
 func (s *Store) Version(ctx context.Context, version string) (dayfly.Job, error) {
-	j, _, err := read[dayfly.Job](ctx, s, "records/versions/"+version)
+	j, _, err := read(ctx, s, "records/versions/"+version, func(data []byte) (dayfly.Job, error) { return store.DecodeVersion(version, data) })
 	if err != nil {
 		return dayfly.Job{}, fmt.Errorf("read version %s: %w", version, err)
 	}
@@ -125,24 +150,26 @@ func (s *Store) Version(ctx context.Context, version string) (dayfly.Job, error)
 // Versions implements store.Store.
 func (s *Store) Versions(ctx context.Context, versions []string) (map[string]dayfly.Job, error) {
 	out := map[string]dayfly.Job{}
+	var damaged []store.Damage
 	for _, v := range versions {
-		j, err := s.Version(ctx, v)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err != nil {
+		switch j, err := s.Version(ctx, v); {
+		case err == nil:
+			out[v] = j
+		case errors.Is(err, store.ErrNotFound):
+		case spare(err, &damaged) != nil:
 			return out, err
 		}
-		out[v] = j
 	}
-	return out, nil
+	return out, store.OrDamaged(damaged)
 }
 
 func jobKey(name dayfly.JobName) string { return "records/jobs/" + string(name) }
 
 // job reads a job's record; that of a deleted one only says at which revision it was.
 func (s *Store) job(ctx context.Context, name dayfly.JobName) (record[store.Job], error) {
-	r, etag, err := read[record[store.Job]](ctx, s, jobKey(name))
+	r, etag, err := read(ctx, s, jobKey(name), func(data []byte) (record[store.Job], error) {
+		return revised(data, func(body []byte) (store.Job, error) { return store.DecodeJob(name, body) })
+	})
 	if errors.Is(err, store.ErrNotFound) {
 		return record[store.Job]{Deleted: true}, nil
 	}
@@ -197,6 +224,7 @@ func (s *Store) DeleteJob(ctx context.Context, name dayfly.JobName, rev int64) e
 
 // Jobs implements store.Store.
 func (s *Store) Jobs(ctx context.Context) (out []store.Job, err error) {
+	var damaged []store.Damage
 	for info, err := range s.b.List(ctx, "records/jobs/", "") {
 		if err != nil {
 			return nil, fmt.Errorf("read jobs: %w", err)
@@ -204,42 +232,49 @@ func (s *Store) Jobs(ctx context.Context) (out []store.Job, err error) {
 		switch j, err := s.Job(ctx, dayfly.JobName(last(info.Key))); {
 		case err == nil:
 			out = append(out, j)
-		case !errors.Is(err, store.ErrNotFound):
+		case errors.Is(err, store.ErrNotFound):
+		case spare(err, &damaged) != nil:
 			return nil, err
 		}
 	}
-	return out, nil
+	return out, store.OrDamaged(damaged)
 }
 
 // DueJobs implements store.Store.
 func (s *Store) DueJobs(ctx context.Context, scope store.Scope, now time.Time, limit int) ([]store.Job, error) {
 	jobs, err := s.scheduled(ctx, scope)
-	if err != nil {
-		return nil, err
-	}
 	jobs = slices.DeleteFunc(jobs, func(j store.Job) bool { return j.NextDue.After(now) })
-	return jobs[:min(limit, len(jobs))], nil
+	return jobs[:min(limit, len(jobs))], err
 }
 
 // NextDue implements store.Store.
 func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 	jobs, err := s.scheduled(ctx, store.Scope{})
+	if _, damaged := errors.AsType[*store.DamagedError](err); damaged {
+		err = nil // when those are due nobody can tell
+	}
 	if err != nil || len(jobs) == 0 {
 		return time.Time{}, err
 	}
 	return jobs[0].NextDue, nil
 }
 
-// scheduled gives the jobs that have a next due instant, by it.
+// scheduled gives the jobs that have a next due instant, by it, and names those that are damaged.
 func (s *Store) scheduled(ctx context.Context, scope store.Scope) (jobs []store.Job, err error) {
 	if scope.Job == "" {
 		jobs, err = s.Jobs(ctx)
 	} else {
-		var j store.Job
-		if j, err = s.Job(ctx, scope.Job); errors.Is(err, store.ErrNotFound) {
+		var damaged []store.Damage
+		switch j, bad := s.Job(ctx, scope.Job); {
+		case bad == nil:
+			jobs = []store.Job{j}
+		case errors.Is(bad, store.ErrNotFound):
 			return nil, nil
+		default:
+			if err = spare(bad, &damaged); err == nil {
+				err = store.OrDamaged(damaged)
+			}
 		}
-		jobs = []store.Job{j}
 	}
 	jobs = slices.DeleteFunc(jobs, func(j store.Job) bool { return j.NextDue.IsZero() })
 	slices.SortFunc(jobs, func(a, b store.Job) int {

@@ -2,10 +2,13 @@ package objects_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bucket"
 	"github.com/dayfly-io/dayfly/internal/bucket/dir"
 	"github.com/dayfly-io/dayfly/internal/bucket/mem"
 	"github.com/dayfly-io/dayfly/internal/store"
@@ -111,5 +114,35 @@ func TestMarkInBetween(t *testing.T) {
 	got, err := s.Run(ctx, r.ID)
 	if err != nil || got.LogsRemoved.Rule != "ours" || got.ResultsRemoved.Rule != "theirs" {
 		t.Errorf("of two marks there are %+v and %+v (%v)", got.LogsRemoved, got.ResultsRemoved, err)
+	}
+}
+
+func TestDamagedRecords(t *testing.T) {
+	t.Parallel()
+	for name, text := range storetest.Damages {
+		for _, form := range []string{"%s", `{"rev":1,"value":%s}`} { // of the object, and of what is in it
+			t.Run(name+" as "+form, func(t *testing.T) {
+				t.Parallel()
+				b := mem.New(time.Now)
+				s := objects.New(b)
+				storetest.Damaged(t, text, s, func(version string) store.Store {
+					prefixes := []string{"records/jobs/a", "records/runs/a/", "records/ranges/a/"}
+					if version != "" {
+						prefixes = append(prefixes, "records/versions/"+version)
+					}
+					for _, prefix := range prefixes {
+						for o, err := range b.List(t.Context(), prefix, "") {
+							if err == nil {
+								_, err = b.Put(t.Context(), o.Key, strings.NewReader(fmt.Sprintf(form, text)), bucket.Condition{})
+							}
+							if err != nil {
+								t.Fatal(err)
+							}
+						}
+					}
+					return s
+				})
+			})
+		}
 	}
 }

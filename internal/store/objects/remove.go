@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dayfly-io/dayfly"
+	"github.com/dayfly-io/dayfly/internal/bucket"
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
@@ -61,7 +62,7 @@ func (s *Store) MarkRemoved(ctx context.Context, marks []store.Mark) error {
 func (s *Store) mark(ctx context.Context, m store.Mark) error {
 	for {
 		old, key, err := s.run(ctx, m.Run)
-		if errors.Is(err, store.ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) || isDamage(err) {
 			return nil
 		}
 		if err != nil {
@@ -86,6 +87,14 @@ func (s *Store) DeleteRuns(ctx context.Context, ids []dayfly.RunID) error {
 		r, key, err := s.run(ctx, id)
 		if errors.Is(err, store.ErrNotFound) || err == nil && r.Value.State != dayfly.Ended {
 			continue
+		}
+		if isDamage(err) { // only its marker tells whether it is over
+			if _, err = s.b.Stat(ctx, activePrefix+key); err == nil {
+				continue
+			}
+			if errors.Is(err, bucket.ErrNotFound) {
+				err = nil
+			}
 		}
 		if err == nil {
 			err = s.b.Delete(ctx, activePrefix+key) // should it have stayed: it would name no run

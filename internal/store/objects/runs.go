@@ -25,7 +25,7 @@ func (s *Store) InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, erro
 	}
 	stored := make([]bool, len(runs))
 	for i, r := range runs {
-		if _, _, err := s.run(ctx, r.ID); err == nil {
+		if _, _, err := s.run(ctx, r.ID); err == nil || isDamage(err) {
 			continue // and no marker for what may be ended
 		}
 		key := string(r.Job) + "/" + string(r.ID)
@@ -51,7 +51,9 @@ func (s *Store) run(ctx context.Context, id dayfly.RunID) (r record[dayfly.Run],
 		return r, "", store.ErrNotFound
 	}
 	key = string(job) + "/" + string(id)
-	r, etag, err := read[record[dayfly.Run]](ctx, s, runPrefix+key)
+	r, etag, err := read(ctx, s, runPrefix+key, func(data []byte) (record[dayfly.Run], error) {
+		return revised(data, func(body []byte) (dayfly.Run, error) { return store.DecodeRun(id, body) })
+	})
 	r.etag, r.Value.Rev = etag, r.Rev
 	return r, key, err
 }
@@ -99,6 +101,7 @@ func stored(r dayfly.Run) (out dayfly.Run, err error) {
 
 // ActiveRuns implements store.Store.
 func (s *Store) ActiveRuns(ctx context.Context, scope store.Scope) (out []dayfly.Run, err error) {
+	var damaged []store.Damage
 	for id, err := range s.active(ctx, scope) {
 		if err != nil {
 			return nil, fmt.Errorf("read active runs: %w", err)
@@ -106,8 +109,9 @@ func (s *Store) ActiveRuns(ctx context.Context, scope store.Scope) (out []dayfly
 		r, key, err := s.run(ctx, id)
 		switch {
 		case errors.Is(err, store.ErrNotFound): // its insert is under way, or was never finished
-		case err != nil:
+		case spare(err, &damaged) != nil:
 			return nil, fmt.Errorf("read active runs: %w", err)
+		case err != nil:
 		case r.Value.State == dayfly.Ended: // for good, so nobody needs the marker
 			if err := s.b.Delete(ctx, activePrefix+key); err != nil {
 				return nil, fmt.Errorf("read active runs: %w", err)
@@ -117,7 +121,7 @@ func (s *Store) ActiveRuns(ctx context.Context, scope store.Scope) (out []dayfly
 		}
 	}
 	slices.SortFunc(out, func(a, b dayfly.Run) int { return store.PositionOf(&a).Compare(store.PositionOf(&b)) })
-	return out, nil
+	return out, store.OrDamaged(damaged)
 }
 
 // active gives the ids that may be active.
@@ -170,7 +174,7 @@ func (s *Store) History(ctx context.Context, f store.Filter) iter.Seq2[dayfly.Ru
 			if err == nil && !f.Match(&r) || errors.Is(err, store.ErrNotFound) { // removed just now
 				continue
 			}
-			if given++; !yield(r, err) || err != nil || given == f.Limit {
+			if given++; !yield(r, err) || err != nil && !isDamage(err) || given == f.Limit {
 				return
 			}
 		}
@@ -203,15 +207,24 @@ func (s *Store) places(ctx context.Context, f store.Filter) (out []store.Positio
 	return out, nil
 }
 
+const rangeTime = "20060102T150405.000Z"
+
 func rangeKey(job dayfly.JobName, from time.Time) string {
-	return rangePrefix + string(job) + "/" + from.UTC().Format("20060102T150405.000Z")
+	return rangePrefix + string(job) + "/" + from.UTC().Format(rangeTime)
+}
+
+// readRange reads the range record of a key.
+func (s *Store) readRange(ctx context.Context, key string) (dayfly.Range, string, error) {
+	job, begin, _ := strings.Cut(strings.TrimPrefix(key, rangePrefix), "/")
+	from, _ := time.Parse(rangeTime, begin) // one that is none fits no record
+	return read(ctx, s, key, func(data []byte) (dayfly.Range, error) { return store.DecodeRange(dayfly.JobName(job), from, data) })
 }
 
 // PutRange implements store.Store.
 func (s *Store) PutRange(ctx context.Context, r dayfly.Range) error {
 	key := rangeKey(r.Job, r.From)
 	for {
-		old, etag, err := read[dayfly.Range](ctx, s, key)
+		old, etag, err := s.readRange(ctx, key)
 		switch {
 		case err == nil && old.To.After(r.To):
 			return nil
@@ -234,23 +247,22 @@ func (s *Store) Ranges(ctx context.Context, job dayfly.JobName, since time.Time)
 	if job != "" {
 		prefix += string(job) + "/"
 	}
+	var damaged []store.Damage
 	for info, err := range s.b.List(ctx, prefix, "") {
 		var r dayfly.Range
 		if err == nil {
-			r, _, err = read[dayfly.Range](ctx, s, info.Key)
+			r, _, err = s.readRange(ctx, info.Key)
 		}
-		if errors.Is(err, store.ErrNotFound) {
-			continue // removed just now
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, store.ErrNotFound): // removed just now
+		case spare(err, &damaged) != nil:
 			return nil, fmt.Errorf("read ranges: %w", err)
-		}
-		if !r.To.Before(since) {
+		case err == nil && !r.To.Before(since):
 			out = append(out, r)
 		}
 	}
 	slices.SortFunc(out, func(a, b dayfly.Range) int { // "a-b/" comes before "a/" among keys
 		return cmp.Or(strings.Compare(string(a.Job), string(b.Job)), a.From.Compare(b.From))
 	})
-	return out, nil
+	return out, store.OrDamaged(damaged)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/store"
 	"github.com/dayfly-io/dayfly/internal/store/sqlite"
+	"github.com/dayfly-io/dayfly/internal/store/storetest"
 )
 
 func TestPragmas(t *testing.T) {
@@ -489,7 +490,7 @@ func TestOlderSchemaDamaged(t *testing.T) {
 		}
 	}
 	exec(string(first) + "; PRAGMA application_id=1684109670; PRAGMA user_version=1")
-	all := append(slices.Collect(maps.Values(damages)), `{"id":"pi-20261122T230000Z","backfill":"pi@SOME","rea`)
+	all := append(slices.Collect(maps.Values(storetest.Damages)), `{"id":"pi-20261122T230000Z","backfill":"pi@SOME","rea`)
 	for i, body := range all {
 		r := runOf("pi", i)
 		exec("INSERT INTO versions (version, body) VALUES (?, ?)", fmt.Sprint(i), body)
