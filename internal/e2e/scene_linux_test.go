@@ -229,14 +229,11 @@ func (p *trial) count() (all, ended int, err error) {
 		return 0, 0, err
 	}
 	defer db.Close()
-	const count = "SELECT count(*), count(*) FILTER (WHERE state = 'ended') FROM runs"
-	err = db.QueryRowContext(p.s.t.Context(), count).Scan(&all, &ended)
-	if err == nil && all == 0 && p.scene == sceneServe { // unless the slot is taken for covered there will be one
-		covered := "SELECT count(*) FROM jobs WHERE next_due > ?"
-		var passed int
-		if err = db.QueryRowContext(p.s.t.Context(), covered, time.Now().UnixMicro()).Scan(&passed); passed == 0 {
-			all = 1
-		}
+	covered := 0 // asked for at the same moment: the run comes first, and then the slot is covered
+	const count = "SELECT count(*), count(*) FILTER (WHERE state = 'ended'), (SELECT count(*) FROM jobs WHERE next_due > ?) FROM runs"
+	err = db.QueryRowContext(p.s.t.Context(), count, time.Now().UnixMicro()).Scan(&all, &ended, &covered)
+	if err == nil && all == 0 && covered == 0 && p.scene == sceneServe { // there will be one
+		all = 1
 	}
 	return all, ended, err
 }
