@@ -14,6 +14,7 @@ import (
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
 )
 
 func (a *app) applyCommand() *cobra.Command {
@@ -191,11 +192,15 @@ func (h *home) applyAll(ctx context.Context, f found, ready []reconcile.Wanted, 
 	defer h.ring()
 	effects := reconcile.Preview(stored, f.wanted(unharmed(ready, broken)), prune, h.now())
 	all, errs := make([]change, len(effects)), make([]error, len(effects))
+	mended, mendErr := h.mend(ctx, effects)
 	var work errgroup.Group
 	work.SetLimit(applyAtOnce)
 	for i := range effects {
 		work.Go(func() error {
 			all[i], errs[i] = h.carryOut(ctx, effects[i])
+			if mended[effects[i].Name] {
+				all[i].Change, all[i].Why = reconcile.Changed, "its version was damaged, and is whole again"
+			}
 			return nil // one that fails does not stop the others
 		})
 	}
@@ -206,11 +211,37 @@ func (h *home) applyAll(ctx context.Context, f found, ready []reconcile.Wanted, 
 			done = append(done, c)
 		}
 	}
-	return done, errors.Join(append(errs, h.forgetWrong(ctx, done), naming(broken))...)
+	return done, errors.Join(append(errs, h.forgetWrong(ctx, done), mendErr, naming(broken))...)
 }
 
 // applyAtOnce is how many jobs are stored at the same time: the store does in one go what waits beside one another.
 const applyAtOnce = 64
+
+// mend stores anew the versions that are damaged, of jobs whose files say what they said before.
+func (h *home) mend(ctx context.Context, effects []reconcile.Effect) (map[dayfly.JobName]bool, error) {
+	mended := map[dayfly.JobName]bool{}
+	same := slices.DeleteFunc(slices.Clone(effects), func(e reconcile.Effect) bool { return e.Change != reconcile.Unchanged })
+	for some := range slices.Chunk(same, applyAtOnce) {
+		names := make([]string, len(some))
+		for i, e := range some {
+			names[i] = e.Record.Version
+		}
+		_, err := h.store.Versions(ctx, names)
+		_, damaged, err := store.Readable(names, err)
+		if err != nil {
+			return mended, err
+		}
+		for _, e := range some {
+			if slices.ContainsFunc(damaged, func(d store.Damage) bool { return d.ID == e.Record.Version }) {
+				if err := h.store.PutVersion(ctx, e.Job); err != nil {
+					return mended, err
+				}
+				mended[e.Name] = true
+			}
+		}
+	}
+	return mended, nil
+}
 
 // carryOut does what a preview says of one job. Somebody else may have done so in the meantime.
 func (h *home) carryOut(ctx context.Context, e reconcile.Effect) (c change, err error) {

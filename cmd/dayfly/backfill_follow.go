@@ -73,7 +73,7 @@ func (f *filler) scan(ctx context.Context) error {
 
 // between takes up its runs of slots.
 func (f *filler) between(ctx context.Context, first, last time.Time) error {
-	for r, err := range f.home.store.History(ctx, store.Filter{Job: f.of.Job, Backfill: f.of.Fill, Since: first, Until: last, Oldest: true}) {
+	for r, err := range store.Sound(f.home.store.History(ctx, store.Filter{Job: f.of.Job, Backfill: f.of.Fill, Since: first, Until: last, Oldest: true}), nil) {
 		if err != nil {
 			return fmt.Errorf("read the runs of backfill %s: %w", f.of.Fill, err)
 		}

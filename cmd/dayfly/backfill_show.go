@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/dayfly-io/dayfly"
 	"github.com/dayfly-io/dayfly/internal/reconcile"
+	"github.com/dayfly-io/dayfly/internal/store"
 	"github.com/dayfly-io/dayfly/internal/term"
 )
 
@@ -234,7 +236,7 @@ func (a *app) listBackfills(ctx context.Context, name, output string) error {
 			return err
 		}
 	}
-	all, err := reconcile.Fillings(ctx, s, dayfly.JobName(name), a.now())
+	all, damaged, err := store.Readable(reconcile.Fillings(ctx, s, dayfly.JobName(name), a.now()))
 	if err != nil {
 		return err
 	}
@@ -243,7 +245,7 @@ func (a *app) listBackfills(ctx context.Context, name, output string) error {
 	for i, f := range all {
 		rows[i] = newFill(f)
 	}
-	return a.fillList().show(a, output, allOf(rows))
+	return errors.Join(a.fillList().show(a, output, allOf(rows)), naming(damaged))
 }
 
 // fillNamed finds the backfill that an argument means: an id, or a job, for its latest, one that goes on if

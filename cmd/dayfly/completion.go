@@ -252,7 +252,7 @@ func runs(now func() time.Time, meant func(dayfly.Run) bool) words {
 // latestRuns are the newest runs that begin as what was typed.
 func latestRuns(ctx context.Context, l *looked, f store.Filter, typed string, meant func(dayfly.Run) bool) []dayfly.Run {
 	var list []dayfly.Run
-	for r, err := range l.store.History(ctx, f) {
+	for r, err := range store.Sound(l.store.History(ctx, f), nil) {
 		if err != nil || len(list) == fewRuns {
 			break
 		}

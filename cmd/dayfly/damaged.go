@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -12,15 +10,6 @@ import (
 	"github.com/dayfly-io/dayfly/internal/reconcile"
 	"github.com/dayfly-io/dayfly/internal/store"
 )
-
-// damagedOnly takes an error apart that came with a list. What is damaged is said after the others were shown; with
-// anything else nothing was read.
-func damagedOnly(err error) (damaged []store.Damage, other error) {
-	if list, ok := errors.AsType[*store.DamagedError](err); ok {
-		return list.Records, nil
-	}
-	return nil, err
-}
 
 // naming is the error of a command that has done what it could beside what is damaged; nil where nothing is.
 func naming(damaged []store.Damage) error {
@@ -33,8 +22,7 @@ func naming(damaged []store.Damage) error {
 
 // soundJobs reads the records of all jobs, and names those that are damaged.
 func soundJobs(ctx context.Context, s store.Store) (jobs []store.Job, damaged []store.Damage, err error) {
-	jobs, err = s.Jobs(ctx)
-	if damaged, err = damagedOnly(err); err != nil {
+	if jobs, damaged, err = store.Readable(s.Jobs(ctx)); err != nil {
 		return nil, nil, fmt.Errorf("read the jobs: %w", err)
 	}
 	return jobs, damaged, nil
@@ -49,17 +37,4 @@ func unharmed(ready []reconcile.Wanted, damaged []store.Damage) []reconcile.Want
 	return slices.DeleteFunc(slices.Clone(ready), func(w reconcile.Wanted) bool {
 		return slices.ContainsFunc(damaged, func(d store.Damage) bool { return d.Job == w.Job.Name })
 	})
-}
-
-// sound leaves out the runs of a history whose records are damaged, and keeps those.
-func sound(runs iter.Seq2[dayfly.Run, error], damaged *[]store.Damage) iter.Seq2[dayfly.Run, error] {
-	return func(yield func(dayfly.Run, error) bool) {
-		for r, err := range runs {
-			if d, bad := errors.AsType[store.Damage](err); bad {
-				*damaged = append(*damaged, d)
-			} else if !yield(r, err) {
-				return
-			}
-		}
-	}
 }

@@ -163,7 +163,7 @@ func (p *patient) daily(ctx context.Context) int64 {
 	var all int64
 	since := now.AddDate(0, 0, -lateDays)
 	oldest := now
-	for r, err := range s.History(ctx, store.Filter{Ended: true, Since: since, Limit: lateRuns}) {
+	for r, err := range store.Sound(s.History(ctx, store.Filter{Ended: true, Since: since, Limit: lateRuns}), nil) {
 		if err != nil {
 			return 0
 		}

@@ -291,7 +291,7 @@ func (p *patient) due(ctx context.Context) (n int) {
 	if p.store() == nil {
 		return 0
 	}
-	runs, err := p.store().ActiveRuns(ctx, store.Scope{})
+	runs, _, err := store.Readable(p.store().ActiveRuns(ctx, store.Scope{}))
 	if err != nil {
 		return 0 // what is wrong with the records has a check of its own
 	}

@@ -137,14 +137,13 @@ func (a *app) history(ctx context.Context, f store.Filter, most bounds, together
 			return err
 		}
 	}
-	ranges, err := rangesOf(ctx, s, f)
-	broken, err := damagedOnly(err)
+	ranges, broken, err := store.Readable(rangesOf(ctx, s, f))
 	if err != nil {
 		return err
 	}
 	lines, runs, more := 0, 0, false
-	var damaged []store.Damage
-	past := merged(sound(s.History(ctx, f), &damaged), ranges)
+	tell := func(d store.Damage) { broken = append(broken, d) }
+	past := merged(store.Sound(s.History(ctx, f), tell), ranges)
 	if together {
 		past = bySlot(past)
 	}
@@ -166,7 +165,7 @@ func (a *app) history(ctx context.Context, f store.Filter, most bounds, together
 		list.empty = "No run is like that; dayfly history --limit 0 shows all there are."
 	}
 	shows := list.show(a, output, rows)
-	if err := errors.Join(shows, naming(slices.Concat(broken, damaged))); err != nil {
+	if err := errors.Join(shows, naming(broken)); err != nil {
 		return err
 	}
 	if more {
@@ -180,13 +179,13 @@ func (a *app) history(ctx context.Context, f store.Filter, most bounds, together
 // knownOr is an error when a job has neither a record nor a run nor a range record.
 func (h *home) knownOr(ctx context.Context, name dayfly.JobName) error {
 	for _, err := range h.store.History(ctx, store.Filter{Job: name, Limit: 1}) {
-		if _, there := errors.AsType[store.Damage](err); there {
+		if store.IsDamage(err) { // it is there
 			return nil
 		}
 		return err
 	}
-	ranges, err := h.store.Ranges(ctx, name, time.Time{})
-	if damaged, err := damagedOnly(err); err != nil || len(damaged)+len(ranges) > 0 {
+	ranges, damaged, err := store.Readable(h.store.Ranges(ctx, name, time.Time{}))
+	if err != nil || len(damaged)+len(ranges) > 0 {
 		return err
 	}
 	if _, gone, err := reconcile.GoneOf(ctx, h.store, name, h.now()); gone || err != nil {

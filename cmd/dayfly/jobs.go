@@ -44,7 +44,7 @@ type found struct {
 	files []jobFile
 	dirs  []string // absolute
 
-	partly bool // some that are right were not taken over
+	left map[dayfly.JobName]bool // those of right files that were not taken over
 }
 
 // findJobs reads job files: those named, and those that lie in a directory that is named. A path that

@@ -87,7 +87,7 @@ func (w *jobsDir) all(ctx context.Context) error {
 			if j.twin {
 				w.twins[name] = true
 			}
-		case f.partly:
+		case f.left[j.file.Job.Name]:
 			w.again[name] = true
 		}
 	}

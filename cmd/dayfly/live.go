@@ -213,7 +213,7 @@ func (l *spectator) history(ctx context.Context) (all []dayfly.Run, err error) {
 		filters = append(filters, store.Filter{Job: job, Ended: true, Limit: latelyShown})
 	}
 	for _, f := range filters {
-		for r, err := range l.h.store.History(ctx, f) {
+		for r, err := range store.Sound(l.h.store.History(ctx, f), nil) {
 			if err != nil {
 				return nil, fmt.Errorf("read the runs that ended: %w", err)
 			}
@@ -290,9 +290,12 @@ func (l *spectator) look(ctx context.Context) (scene, error) {
 			s.wrong = append(s.wrong, err.Error())
 		}
 	}
-	active, err := l.h.store.ActiveRuns(ctx, store.Scope{})
+	active, damaged, err := store.Readable(l.h.store.ActiveRuns(ctx, store.Scope{}))
 	if err != nil {
 		return s, fmt.Errorf("read active runs: %w", err)
+	}
+	for _, d := range damaged {
+		s.wrong = append(s.wrong, d.Error())
 	}
 	active = slices.DeleteFunc(active, func(r dayfly.Run) bool { return !l.means(r) })
 	if s.news, err = l.ended(ctx, active); err != nil {
@@ -300,7 +303,7 @@ func (l *spectator) look(ctx context.Context) (scene, error) {
 	}
 	s.lately = slices.Clone(l.lately)
 	s.runs = l.withMachines(ctx, active, &s)
-	if s.fills, err = l.h.openFills(ctx); err != nil {
+	if s.fills, _, err = store.Readable(l.h.openFills(ctx)); err != nil {
 		return s, err
 	}
 	s.fills = slices.DeleteFunc(s.fills, func(f reconcile.Filling) bool { return len(l.jobs)+len(l.ids) > 0 && !l.jobs[f.Job] })
@@ -408,7 +411,7 @@ func (l *spectator) due(ctx context.Context) ([]store.Job, error) {
 	}
 	var all []store.Job
 	for _, s := range scopes {
-		recs, err := l.h.store.DueJobs(ctx, s, l.h.now().AddDate(100, 0, 0), 4*dueShown)
+		recs, _, err := store.Readable(l.h.store.DueJobs(ctx, s, l.h.now().AddDate(100, 0, 0), 4*dueShown))
 		if err != nil {
 			return nil, fmt.Errorf("read what is due next: %w", err)
 		}

@@ -84,7 +84,7 @@ func (h *home) recall(ctx context.Context) error {
 
 // lastThatCounts is the run of the latest slot that ended, skipped and cancelled ones apart.
 func (h *home) lastThatCounts(ctx context.Context, job dayfly.JobName) (last dayfly.Run, err error) {
-	for run, err := range h.store.History(ctx, store.Filter{Job: job, Ended: true, Limit: recent}) {
+	for run, err := range store.Sound(h.store.History(ctx, store.Filter{Job: job, Ended: true, Limit: recent}), nil) {
 		if err != nil || run.Outcome != dayfly.Skipped && run.Outcome != dayfly.Canceled {
 			return run, err
 		}

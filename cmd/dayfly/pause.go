@@ -136,7 +136,7 @@ func (a *app) goesOn(ctx context.Context, done []change, output string) error {
 	if output != "table" && output != "wide" {
 		return nil
 	}
-	active, err := a.home.store.ActiveRuns(ctx, store.Scope{})
+	active, _, err := store.Readable(a.home.store.ActiveRuns(ctx, store.Scope{}))
 	if err != nil {
 		return fmt.Errorf("read active runs: %w", err)
 	}

@@ -108,7 +108,7 @@ const recentRuns = 15
 func usual(ctx context.Context, s store.Store, job dayfly.JobName) map[milestone]time.Duration {
 	all := map[milestone][]time.Duration{}
 	f := store.Filter{Job: job, Outcome: dayfly.Succeeded, Ended: true, Limit: recentRuns}
-	for r, err := range s.History(ctx, f) {
+	for r, err := range store.Sound(s.History(ctx, f), nil) {
 		if err != nil {
 			return nil // it is only a comfort
 		}

@@ -56,8 +56,7 @@ func (a *app) ps(ctx context.Context, output string) error {
 	if err != nil {
 		return err
 	}
-	runs, err := loop.Store.ActiveRuns(ctx, store.Scope{})
-	broken, err := damagedOnly(err)
+	runs, broken, err := store.Readable(loop.Store.ActiveRuns(ctx, store.Scope{}))
 	if err != nil {
 		return fmt.Errorf("read active runs: %w", err)
 	}
@@ -73,7 +72,11 @@ func (a *app) ps(ctx context.Context, output string) error {
 	if output == "table" || output == "wide" {
 		rows = withoutTwins(rows)
 	}
-	if err := a.activeList().show(a, output, allOf(rows)); err != nil {
+	list := a.activeList()
+	if len(broken) > 0 {
+		list.empty = "No other run is under way."
+	}
+	if err := list.show(a, output, allOf(rows)); err != nil {
 		return err
 	}
 	if err := a.sayFills(ctx, h, output); err != nil {
@@ -323,28 +326,7 @@ func known(ctx context.Context, s store.Store, rec store.Job, now time.Time) (kn
 		Name: rec.Name, NextDue: stamp(rec.NextDue), Scheduled: rec.Scheduled, Paused: pause.Why, PausedUntil: stamp(pause.Until),
 		Source: rec.Source, AppliedAt: stamp(rec.AppliedAt), Version: rec.Version,
 	}
-	job, err := s.Version(ctx, rec.Version)
-	if err != nil {
-		return k, fmt.Errorf("read job %s: %w", rec.Name, err)
-	}
-	k.Description, k.Timezone = job.Description, job.Timezone
-	k.Jitter, k.Array, k.Params, k.shape = job.Jitter, job.Array, job.Params, shapeOf(job)
-	if k.Params == nil {
-		k.Params = map[string]dayfly.Param{}
-	}
-	set, err := reconcile.Slots(job)
-	if err != nil {
-		k.Schedule = err.Error()
-	} else {
-		k.Schedule = set.Describe()
-	}
-	if k.Paused != "" {
-		k.NextDue = stamp{}
-		if first, ok := set.Next(pause.Until.Add(-time.Nanosecond)); ok && !pause.Until.IsZero() {
-			k.NextDue = stamp(first)
-		}
-	}
-	for r, err := range s.History(ctx, store.Filter{Job: rec.Name, Ended: true, Limit: 1}) {
+	for r, err := range store.Sound(s.History(ctx, store.Filter{Job: rec.Name, Ended: true, Limit: 1}), nil) {
 		if err != nil {
 			return k, fmt.Errorf("read the runs of job %s: %w", rec.Name, err)
 		}
@@ -354,6 +336,30 @@ func known(ctx context.Context, s store.Store, rec store.Job, now time.Time) (kn
 			if k.shards, err = slotOf(ctx, s, r.Job, r.Slot, 0); err != nil {
 				return k, err
 			}
+		}
+	}
+	if k.Paused != "" {
+		k.NextDue = stamp{}
+	}
+	k.Params = map[string]dayfly.Param{}
+	job, err := s.Version(ctx, rec.Version)
+	if err != nil {
+		return k, fmt.Errorf("read job %s: %w", rec.Name, err)
+	}
+	k.Description, k.Timezone = job.Description, job.Timezone
+	k.Jitter, k.Array, k.shape = job.Jitter, job.Array, shapeOf(job)
+	if job.Params != nil {
+		k.Params = job.Params
+	}
+	set, err := reconcile.Slots(job)
+	if err != nil {
+		k.Schedule = err.Error()
+	} else {
+		k.Schedule = set.Describe()
+	}
+	if k.Paused != "" {
+		if first, ok := set.Next(pause.Until.Add(-time.Nanosecond)); ok && !pause.Until.IsZero() {
+			k.NextDue = stamp(first)
 		}
 	}
 	return k, nil

@@ -50,7 +50,7 @@ func (h *home) run(ctx context.Context, name string) (dayfly.Run, error) {
 const latest = 200
 
 func ofJob(ctx context.Context, s store.Store, job dayfly.JobName) (best dayfly.Run, found bool, err error) {
-	for r, err := range s.History(ctx, store.Filter{Job: job, Limit: latest}) {
+	for r, err := range store.Sound(s.History(ctx, store.Filter{Job: job, Limit: latest}), nil) {
 		if err != nil {
 			return best, false, fmt.Errorf("look for the latest run of %s: %w", job, err)
 		}
@@ -71,7 +71,7 @@ const shownMatches = 3
 func (h *home) byPrefix(ctx context.Context, s store.Store, prefix string) (dayfly.Run, error) {
 	var matches []dayfly.Run
 	for _, job := range h.jobsOfPrefix(ctx, prefix) {
-		for r, err := range s.History(ctx, store.Filter{Job: job}) {
+		for r, err := range store.Sound(s.History(ctx, store.Filter{Job: job}), nil) {
 			if err != nil {
 				return r, fmt.Errorf("look for run %s: %w", prefix, err)
 			}

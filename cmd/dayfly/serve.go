@@ -265,23 +265,31 @@ func (a *app) takeOver(ctx context.Context, h *home, dir string) (found, error) 
 	ready, wrong := f.each(func(j jobFile) (dayfly.Job, error) { return h.pack(ctx, j) })
 	done, err := h.applyAll(ctx, f, ready, false)
 	err = errors.Join(wrong, err)
+	taken := map[dayfly.JobName]bool{}
 	for _, c := range done {
+		taken[c.Job] = true
 		if c.sign() != "=" {
 			a.say("%s", clean(c.String()))
 		}
 	}
+	if ctx.Err() != nil { // it is told to stop: that single jobs were not applied is no news
+		return f, ctx.Err()
+	}
+	f.left = map[dayfly.JobName]bool{}
+	for _, j := range f.files {
+		if j.err == nil && !taken[j.file.Job.Name] {
+			f.left[j.file.Job.Name] = true
+		}
+	}
+	bad += len(f.left)
 	if bad > 0 {
 		a.say("%s of %s not applied.", plural(bad, "file"), from)
 	}
 	if good := len(f.files) - bad; good > 0 || bad == 0 {
 		a.say("Applied %s of %s.", plural(good, "file"), from)
 	}
-	if ctx.Err() != nil { // it is told to stop: that single jobs were not applied is no news
-		return f, ctx.Err()
-	}
 	if err != nil {
 		printError(a.err, err)
-		f.partly = true
 	}
 	return f, nil
 }
@@ -294,11 +302,15 @@ func (a *app) serveOnce(ctx context.Context, h *home, loop *reconcile.Reconciler
 	r := reconcile.Reaper{Installation: h.settings.Installation, Providers: loop.Providers, Now: a.now, Log: h.log}
 	_, reapErr := r.Reap(ctx)
 	var all reconcile.Summary
+	var damaged error
 	for begun := a.now(); ; {
 		sum, err := loop.Pass(ctx, reconcile.Scope{Slots: true})
 		h.ringIf(sum)
 		all.Inserted, all.Missed, all.Skipped = all.Inserted+sum.Inserted, all.Missed+sum.Missed, all.Skipped+sum.Skipped
 		all.Launched, all.Ended, all.Active = all.Launched+sum.Launched, all.Ended+sum.Ended, sum.Active
+		if damaged = nil; store.IsDamage(err) { // beside that all else was done
+			damaged, err = err, nil
+		}
 		if err != nil {
 			return errors.Join(reapErr, err)
 		}
@@ -322,7 +334,7 @@ func (a *app) serveOnce(ctx context.Context, h *home, loop *reconcile.Reconciler
 	if all.Removed > 0 {
 		a.say("Removed what is old, as keep says: %s.", plural(all.Removed, "item"))
 	}
-	return errors.Join(reapErr, sweepErr)
+	return errors.Join(reapErr, damaged, sweepErr)
 }
 
 // announceFile says where the daemon of a data directory listens.

@@ -69,7 +69,7 @@ func (h *home) shardsOf(ctx context.Context, name, shard string) ([]dayfly.Run, 
 		return pick([]dayfly.Run{run}, name, shard, nil)
 	}
 	slot = run.Slot
-	active, err := s.ActiveRuns(ctx, store.Scope{Job: run.Job})
+	active, _, err := store.Readable(s.ActiveRuns(ctx, store.Scope{Job: run.Job}))
 	if err != nil {
 		return nil, fmt.Errorf("read active runs: %w", err)
 	}
@@ -104,7 +104,7 @@ func pick(runs []dayfly.Run, name, shard string, err error) ([]dayfly.Run, error
 func slotOf(ctx context.Context, s store.Store, job dayfly.JobName, slot time.Time, n int) ([]dayfly.Run, error) {
 	latest := map[dayfly.Shard]dayfly.Run{}
 	after := dayfly.NewRunID(job, slot.Add(time.Millisecond), "", 0)
-	for r, err := range s.History(ctx, store.Filter{Job: job, Since: slot, Before: after}) {
+	for r, err := range store.Sound(s.History(ctx, store.Filter{Job: job, Since: slot, Before: after}), nil) {
 		if err != nil {
 			return nil, fmt.Errorf("read the runs of %s at %s: %w", job, instant(slot), err)
 		}

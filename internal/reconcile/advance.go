@@ -143,6 +143,10 @@ func (p *pass) isUnderway(ctx context.Context, job dayfly.Job, run dayfly.Run) (
 	// None of those that are active; perhaps one that has ended.
 	after := dayfly.NewRunID(run.Job, run.Slot.Add(time.Millisecond), "", 0)
 	for r, err := range p.Store.History(ctx, store.Filter{Job: run.Job, Since: run.Slot, Before: after}) {
+		if d, damaged := errors.AsType[store.Damage](err); damaged { // it may have been the first to begin
+			r.Attempts = make([]dayfly.Attempt, 1)
+			r.Job, r.Slot, _, r.N, err = dayfly.RunID(d.ID).Parse()
+		}
 		if err != nil {
 			return false, fmt.Errorf("read the other runs of its slot: %w", err)
 		}

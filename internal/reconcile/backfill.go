@@ -125,9 +125,15 @@ func Fill(ctx context.Context, s store.Store, b Backfill) error {
 	return nil
 }
 
-// Fillings gives the backfills of a job (empty: of all) that go on, and those that ended of late, by id.
+// damagedFill is a note about a backfill that makes no sense.
+func damagedFill(id string, err error) store.Damage {
+	return store.Damage{Kind: "backfill", ID: id, Job: dayfly.BackfillID(id).Job(), Err: err}
+}
+
+// Fillings gives the backfills of a job (empty: of all) that go on, and those that ended of late, by id. Those that are
+// damaged it names in a *store.DamagedError, and gives all others with it.
 func Fillings(ctx context.Context, s store.Store, job dayfly.JobName, now time.Time) ([]Filling, error) {
-	open, err := openFillings(ctx, s, job, now)
+	open, damaged, err := store.Readable(openFillings(ctx, s, job, now))
 	if err != nil {
 		return nil, err
 	}
@@ -138,14 +144,15 @@ func Fillings(ctx context.Context, s store.Store, job dayfly.JobName, now time.T
 	for _, n := range notes {
 		var f Filling
 		if err := json.Unmarshal([]byte(n.Value), &f); err != nil {
-			return nil, fmt.Errorf("read backfill %s: %w", strings.TrimPrefix(n.Key, fillEnded), err)
+			damaged = append(damaged, damagedFill(strings.TrimPrefix(n.Key, fillEnded), err))
+			continue
 		}
 		// One that was ended by a pass which died right after it is in both.
 		open = slices.DeleteFunc(open, func(o Filling) bool { return o.ID == f.ID })
 		open = append(open, f)
 	}
 	slices.SortFunc(open, func(a, b Filling) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	return open, nil
+	return open, store.OrDamaged(damaged)
 }
 
 // ofJob is how the ids of a job's backfills begin.
@@ -156,17 +163,19 @@ func ofJob(job dayfly.JobName) string {
 	return string(job) + "@"
 }
 
-// openFillings gives the backfills that go on.
+// openFillings gives the backfills that go on, and names those that are damaged.
 func openFillings(ctx context.Context, s store.Store, job dayfly.JobName, now time.Time) ([]Filling, error) {
 	notes, err := s.Notes(ctx, fillOpen+ofJob(job), now)
 	if err != nil {
 		return nil, fmt.Errorf("read backfills: %w", err)
 	}
 	var all []Filling
+	var damaged []store.Damage
 	for _, n := range notes {
 		f := Filling{}
 		if err := json.Unmarshal([]byte(n.Value), &f.Backfill); err != nil {
-			return nil, fmt.Errorf("read backfill %s: %w", strings.TrimPrefix(n.Key, fillOpen), err)
+			damaged = append(damaged, damagedFill(strings.TrimPrefix(n.Key, fillOpen), err))
+			continue
 		}
 		hints, err := s.Notes(ctx, fillAt+string(f.ID), now)
 		if err != nil {
@@ -182,7 +191,7 @@ func openFillings(ctx context.Context, s store.Store, job dayfly.JobName, now ti
 		}
 		all = append(all, f)
 	}
-	return all, nil
+	return all, store.OrDamaged(damaged)
 }
 
 // canceled is the note of a cancelled backfill.
@@ -201,8 +210,8 @@ func readCancel(ctx context.Context, s store.Store, f *Filling, now time.Time) e
 		if n.Key != fillCancel+string(f.ID) {
 			continue
 		}
-		if err := json.Unmarshal([]byte(n.Value), &c); err != nil {
-			return fmt.Errorf("read whether backfill %s was cancelled: %w", f.ID, err)
+		if err := json.Unmarshal([]byte(n.Value), &c); err != nil { // it was: by whom is lost
+			c = canceled{At: now, Why: "its cancellation is on record, and damaged"}
 		}
 		f.CancelAt, f.CancelWhy = c.At, c.Why
 	}
@@ -212,12 +221,14 @@ func readCancel(ctx context.Context, s store.Store, f *Filling, now time.Time) e
 // CancelFill records that a backfill shall make no more runs, and that those it has shall end. One that has
 // ended is refused; a second cancel changes nothing.
 func CancelFill(ctx context.Context, s store.Store, id dayfly.BackfillID, why string, now time.Time) error {
-	all, err := Fillings(ctx, s, id.Job(), now)
+	all, damaged, err := store.Readable(Fillings(ctx, s, id.Job(), now))
 	if err != nil {
 		return err
 	}
 	i := slices.IndexFunc(all, func(f Filling) bool { return f.ID == id })
 	switch {
+	case i < 0 && len(damaged) > 0:
+		return store.OrDamaged(damaged)
 	case i < 0:
 		return fmt.Errorf("cancel backfill %s: %w", id, store.ErrNotFound)
 	case !all[i].EndedAt.IsZero():
@@ -237,7 +248,7 @@ func CancelFill(ctx context.Context, s store.Store, id dayfly.BackfillID, why st
 
 // cancelBackfills cancels all of a job.
 func cancelBackfills(ctx context.Context, s store.Store, job dayfly.JobName, why string, now time.Time) error {
-	open, err := openFillings(ctx, s, job, now)
+	open, damaged, err := store.Readable(openFillings(ctx, s, job, now))
 	if err != nil {
 		return err
 	}
@@ -246,18 +257,18 @@ func cancelBackfills(ctx context.Context, s store.Store, job dayfly.JobName, why
 			return err
 		}
 	}
-	return nil
+	return store.OrDamaged(damaged)
 }
 
 // backfills goes on with the backfills in the scope. It gives back the runs that it made. One that cannot
 // go on does not stop the others.
 func (p *pass) backfills(ctx context.Context) ([]dayfly.Run, error) {
-	open, err := openFillings(ctx, p.Store, p.scope.Job, p.now())
+	open, damaged, err := store.Readable(openFillings(ctx, p.Store, p.scope.Job, p.now()))
 	if err != nil {
 		return nil, err
 	}
 	var made []dayfly.Run
-	var errs []error
+	errs := []error{store.OrDamaged(damaged)}
 	for _, f := range open {
 		if p.scope.Fill != "" && p.scope.Fill != f.ID {
 			continue

@@ -143,7 +143,7 @@ func TestDamagedRecords(t *testing.T) {
 			}
 		}
 		want(t, "beside them", w.remains("good"), "28L 29L 30L 1L 2L 3L 4L")
-		want(t, "of a job whose last success is damaged", w.remains("last"), "27L 28L 29L 30L 1L 2L 3L 4L")
+		want(t, "of a job whose last successes are damaged", w.remains("last"), "26L 27L 28L 29L 30L 1L 2L 3L 4L") // 26 is the last that can be read
 		hourly = w.history("hourly")
 		if oldest := w.now.Add(-(5*day + 13*time.Hour)); !s.runs[hourly[109].ID] || hourly[110].Slot.Before(oldest) {
 			t.Errorf("more than a page of damaged records stay, and so do those after them: %s", hourly[110].ID)
@@ -151,6 +151,22 @@ func TestDamagedRecords(t *testing.T) {
 		first := w.history("bad")[0]
 		want(t, "the first of a job that may be at work with what it left", string(first.ID), "bad-20261123T060000Z")
 		want(t, "its log's removal", first.LogsRemoved, dayfly.Removal{})
+	})
+	t.Run("its job is removed", func(t *testing.T) {
+		t.Parallel()
+		w, s := hurt(t, 1)
+		bad := w.request(job("bad"))
+		w.pass()
+		w.now = w.now.Add(time.Second)
+		waits := w.request(job("bad")) // no machine is free
+		w.apply(job("bad", at("0 1 * * *")))
+		s.runs = map[dayfly.RunID]bool{bad: true}
+		if err := w.Remove(t.Context(), "bad"); err == nil || !strings.Contains(err.Error(), string(bad)) {
+			t.Errorf("removing says %v", err)
+		}
+		if r := w.run(waits); r.CancelAt.IsZero() {
+			t.Errorf("a run that has no machine yet is not cancelled: %+v", r)
+		}
 	})
 	t.Run("another run of its job waits", func(t *testing.T) {
 		t.Parallel()

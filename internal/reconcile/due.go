@@ -40,7 +40,7 @@ const dueAtOnce = 1000
 // whether other jobs are due as well.
 func (p *pass) due(ctx context.Context) (made []dayfly.Run, more bool, err error) {
 	now := p.now()
-	jobs, broken, err := readable(p.Store.DueJobs(ctx, p.scope.Scope, now, dueAtOnce))
+	jobs, broken, err := store.Readable(p.Store.DueJobs(ctx, p.scope.Scope, now, dueAtOnce))
 	if err != nil {
 		return nil, false, fmt.Errorf("read the jobs that are due: %w", err)
 	}
@@ -196,7 +196,7 @@ func (p *pass) planJob(ctx context.Context, rec *store.Job, now time.Time) (plan
 		if taken, err = p.taken(ctx, rec.Name, rec.Cursor, len(m.shards)); err != nil {
 			return plan{}, nil, err
 		}
-		active, broken, err := readable(p.Store.ActiveRuns(ctx, store.Scope{Job: rec.Name}))
+		active, broken, err := store.Readable(p.Store.ActiveRuns(ctx, store.Scope{Job: rec.Name}))
 		if err != nil {
 			return plan{}, nil, fmt.Errorf("read active runs: %w", err)
 		}

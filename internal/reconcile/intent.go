@@ -262,6 +262,10 @@ func (p *pass) isDue(ctx context.Context, rec store.Job, now time.Time) (bool, e
 func (r *Reconciler) Remove(ctx context.Context, name dayfly.JobName) error {
 	for {
 		rec, err := r.covered(ctx, name)
+		if d, damaged := errors.AsType[store.Damage](err); damaged && d.Kind == "version" { // no reason to keep the job
+			r.Log.Warn("nobody can tell which slots it had of late: its version is damaged", "job", name)
+			rec, err = r.Store.Job(ctx, name)
+		}
 		if err != nil {
 			return err
 		}
@@ -281,10 +285,11 @@ func (r *Reconciler) Remove(ctx context.Context, name dayfly.JobName) error {
 		break
 	}
 	const why = "its job was removed"
-	if err := cancelBackfills(ctx, r.Store, name, why, r.Now()); err != nil {
-		return err
+	filled := cancelBackfills(ctx, r.Store, name, why, r.Now())
+	if filled != nil && !store.IsDamage(filled) {
+		return filled
 	}
-	active, err := r.Store.ActiveRuns(ctx, store.Scope{Job: name})
+	active, damaged, err := store.Readable(r.Store.ActiveRuns(ctx, store.Scope{Job: name}))
 	if err != nil {
 		return fmt.Errorf("read active runs of job %s: %w", name, err)
 	}
@@ -296,13 +301,13 @@ func (r *Reconciler) Remove(ctx context.Context, name dayfly.JobName) error {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(filled, store.OrDamaged(damaged))
 }
 
 // leaveKeep takes note of how long a job's runs are kept, before nothing says it any more.
 func (r *Reconciler) leaveKeep(ctx context.Context, rec store.Job) error {
 	job, err := r.Store.Version(ctx, rec.Version)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || store.IsDamage(err) {
 		return nil // it says nothing; that is no reason to keep the job
 	}
 	if err == nil {

@@ -98,7 +98,7 @@ func (p *pass) beginSome(ctx context.Context, active []dayfly.Run, decided map[d
 		}
 		defer leave()
 	}
-	others, broken, err := readable(p.others(ctx, active))
+	others, broken, err := store.Readable(p.others(ctx, active))
 	if err != nil {
 		return nil, active, err
 	}

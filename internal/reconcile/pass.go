@@ -131,7 +131,7 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 	named.Log = r.Log.With("pass", name)
 	r.versions.grow(begun)
 	p := &pass{Reconciler: &named, scope: s, begun: begun, sum: Summary{Pass: name}, seen: map[string]sighting{}, underway: map[array]bool{}, noted: map[string]time.Time{}}
-	active, broken, err := readable(r.Store.ActiveRuns(ctx, s.Scope))
+	active, broken, err := store.Readable(r.Store.ActiveRuns(ctx, s.Scope))
 	if err != nil {
 		return p.sum, fmt.Errorf("read active runs: %w", err)
 	}
@@ -180,14 +180,6 @@ func (r *Reconciler) Pass(ctx context.Context, s Scope) (Summary, error) {
 		p.soon(r.Now())
 	}
 	return p.sum, errors.Join(errs...)
-}
-
-// readable makes of a list with damaged records in it two: one bad record never stops the others.
-func readable[T any](list []T, err error) ([]T, []store.Damage, error) {
-	if damaged, bad := errors.AsType[*store.DamagedError](err); bad {
-		return list, damaged.Records, nil
-	}
-	return list, nil, err
 }
 
 // tally counts what is not ended.

@@ -205,7 +205,7 @@ func (r *remover) step(ctx context.Context) (done bool, err error) {
 		return true, nil
 	}
 	done, err = r.ofJob(ctx, terms)
-	if isDamage(err) { // it may be what says that something is in use: the job keeps what it has
+	if store.IsDamage(err) { // it may be what says that something is in use: the job keeps what it has
 		r.errs = append(r.errs, fmt.Errorf("remove what is old of job %s: %w", r.Job, err))
 		r.Step = stepRanges
 		return true, nil
@@ -224,12 +224,6 @@ func (r *remover) ofJob(ctx context.Context, terms dayfly.Terms) (done bool, err
 		return r.runs(ctx, terms.History)
 	}
 	return true, r.ranges(ctx, terms.History)
-}
-
-// isDamage tells whether it is a record that cannot be read, and not the store that cannot be.
-func isDamage(err error) bool {
-	_, one := errors.AsType[store.Damage](err)
-	return one
 }
 
 // next finds the job after this one; none is "".

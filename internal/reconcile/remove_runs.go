@@ -238,13 +238,13 @@ func (r *remover) successes(ctx context.Context, job dayfly.Job, last map[succes
 			last[success{shard, at.UnixMilli()}] = true
 		}
 	}
-	f := store.Filter{Job: r.Job, Outcome: dayfly.Succeeded, Limit: min(2*len(shards), removePage)}
-	for run, err := range r.Store.History(ctx, f) {
-		if isDamage(err) {
-			continue // it stays; the note names the slot if this was the last
-		}
+	look, seen := min(2*len(shards), removePage), 0
+	for run, err := range store.Sound(r.Store.History(ctx, store.Filter{Job: r.Job, Outcome: dayfly.Succeeded}), nil) {
 		if err != nil {
 			return err
+		}
+		if seen++; seen > look { // of a shard that did not succeed of late its note tells
+			break
 		}
 		if found, has := shards[run.Shard]; has && !found {
 			shards[run.Shard], last[success{run.Shard, run.Slot.UnixMilli()}] = true, true

@@ -79,7 +79,7 @@ func (r *remover) notes(ctx context.Context) error {
 	for _, n := range all {
 		name := dayfly.JobName(strings.TrimSuffix(strings.TrimPrefix(n.Key, "keep-removed/"), " "))
 		_, there, err := r.jobRecord(ctx, name)
-		if isDamage(err) { // it is there; what is remembered goes when it can be read
+		if store.IsDamage(err) { // it is there; what is remembered goes when it can be read
 			continue
 		}
 		if err != nil {
@@ -115,13 +115,13 @@ func (p *pass) jobRecord(ctx context.Context, name dayfly.JobName) (rec store.Jo
 // leftOf tells whether a job has any run or range record.
 func (r *remover) leftOf(ctx context.Context, name dayfly.JobName) (bool, error) {
 	for _, err := range r.Store.History(ctx, store.Filter{Job: name, Limit: 1}) {
-		if isDamage(err) {
+		if store.IsDamage(err) {
 			err = nil
 		}
 		return true, err
 	}
 	ranges, err := r.Store.Ranges(ctx, name, time.Time{})
-	if isDamage(err) {
+	if store.IsDamage(err) {
 		return true, nil
 	}
 	return len(ranges) > 0, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -58,6 +59,35 @@ func OrDamaged(all []Damage) error {
 		return nil
 	}
 	return &DamagedError{all}
+}
+
+// IsDamage tells whether it is a record that cannot be read, and not the store that cannot be.
+func IsDamage(err error) bool {
+	_, damaged := errors.AsType[Damage](err)
+	return damaged
+}
+
+// Readable makes of a list with damaged records in it two: one bad record never stops the others.
+func Readable[T any](list []T, err error) ([]T, []Damage, error) {
+	if damaged, bad := errors.AsType[*DamagedError](err); bad {
+		return list, damaged.Records, nil
+	}
+	return list, nil, err
+}
+
+// Sound gives the runs of a history that can be read, and tells of the others; nil is nobody.
+func Sound(runs iter.Seq2[dayfly.Run, error], tell func(Damage)) iter.Seq2[dayfly.Run, error] {
+	return func(yield func(dayfly.Run, error) bool) {
+		for r, err := range runs {
+			if d, damaged := errors.AsType[Damage](err); !damaged {
+				if !yield(r, err) {
+					return
+				}
+			} else if tell != nil {
+				tell(d)
+			}
+		}
+	}
 }
 
 // DecodeRun reads a run that is stored under an id. What is no run, or another, is Damage.

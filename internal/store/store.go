@@ -33,7 +33,8 @@ type Scope struct {
 // Store keeps the records. All methods may be used by several goroutines and processes at once. A record that
 // is there and cannot be read is Damage. A list names the damaged in a *DamagedError and gives all others with it.
 type Store interface {
-	// PutVersion stores a version of a job under Job.Version(). It is idempotent.
+	// PutVersion stores a version of a job under Job.Version(), also in the place of one that is damaged. It is
+	// idempotent.
 	PutVersion(ctx context.Context, j dayfly.Job) error
 	// Version gives a stored version of a job.
 	Version(ctx context.Context, version string) (dayfly.Job, error)

@@ -131,8 +131,14 @@ func last(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
 
 // PutVersion implements store.Store.
 func (s *Store) PutVersion(ctx context.Context, j dayfly.Job) error {
-	err := s.write(ctx, "records/versions/"+j.Version(), j, bucket.Condition{IfAbsent: true})
-	if err != nil && !errors.Is(err, bucket.ErrExists) {
+	key := "records/versions/" + j.Version()
+	err := s.write(ctx, key, j, bucket.Condition{IfAbsent: true})
+	if errors.Is(err, bucket.ErrExists) {
+		if _, err = s.Version(ctx, j.Version()); isDamage(err) {
+			err = s.write(ctx, key, j, bucket.Condition{}) // the name tells the content
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("store version %s of job %s: %w", j.Version(), j.Name, err)
 	}
 	return nil

@@ -26,7 +26,8 @@ func (s *Store) PutVersion(ctx context.Context, j dayfly.Job) error {
 	}
 	err = s.change(ctx, func(ctx context.Context) error {
 		_, err := s.exec(ctx, `INSERT INTO versions (version, job, files, body) VALUES (?, ?, nullif(?, ''), ?)
-			ON CONFLICT (version) DO UPDATE SET unused = NULL WHERE unused IS NOT NULL`,
+			ON CONFLICT (version) DO UPDATE SET unused = NULL, job = excluded.job, files = excluded.files, body = excluded.body
+			WHERE unused IS NOT NULL OR body IS NOT excluded.body`, // what is damaged is mended: the name tells the content
 			version, string(j.Name), j.FilesSHA256, string(body))
 		return err
 	})

@@ -140,7 +140,10 @@ func (s *Store) CollectVersions(ctx context.Context, after string, limit int, no
 		}
 		const among, used = " WHERE version > ?1 AND version <= ?2", `(EXISTS (SELECT 1 FROM runs WHERE runs.version = substr(versions.version, 1, 16))
 			OR EXISTS (SELECT 1 FROM jobs WHERE jobs.name = versions.job AND jobs.body IS NOT NULL
-				AND json_extract(jobs.body, '$.version') = versions.version))`
+				AND CASE WHEN NOT json_valid(jobs.body) THEN 1 -- a damaged record may have had any of its versions
+					WHEN json_extract(jobs.body, '$.name') = jobs.name AND json_type(jobs.body, '$.version') = 'text'
+					THEN json_extract(jobs.body, '$.version') = versions.version
+					ELSE 1 END))`
 		if _, err := s.exec(ctx, "UPDATE versions SET unused = NULL"+among+" AND unused IS NOT NULL AND "+used, after, last); err != nil {
 			return err
 		}

@@ -29,6 +29,12 @@ var Damages = map[string]string{
 func Damaged(t *testing.T, text string, s store.Store, hurt func(version string) store.Store) {
 	ctx := t.Context()
 	version := recordsOf(t, s, "a", "b")
+	other := map[dayfly.JobName]string{}
+	for _, name := range []dayfly.JobName{"a", "b"} { // to which nobody refers, but a's record may
+		v := dayfly.Job{Name: name, Run: "false"}
+		ok(t, s.PutVersion(ctx, v))
+		other[name] = v.Version()
+	}
 	another := text == Damages["another"]
 	if another { // which version it is only its key tells
 		s = hurt("")
@@ -51,6 +57,22 @@ func Damaged(t *testing.T, text string, s store.Store, hurt func(version string)
 		t.Errorf("the next that is due: %s, %v", next, err)
 	}
 	goesOn(t, s)
+	if c, collects := s.(store.Collector); collects {
+		for range 2 {
+			_, _, err := c.CollectVersions(ctx, "", 100, epoch, epoch)
+			ok(t, err)
+		}
+		_, err = s.Version(ctx, other["a"])
+		ok(t, err)
+		_, err = s.Version(ctx, other["b"])
+		wantErr(t, "a version that nothing refers to", err, store.ErrNotFound)
+		if _, err = s.Version(ctx, version); errors.Is(err, store.ErrNotFound) {
+			t.Error("the version of a damaged job is removed")
+		}
+	}
+	ok(t, s.PutVersion(ctx, dayfly.Job{Name: "a", Run: "true"}))
+	_, err = s.Version(ctx, version) // mended
+	ok(t, err)
 }
 
 // recordsOf stores of each job a version, a record, a run that has ended, one that has not, and a range record.
