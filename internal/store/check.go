@@ -40,6 +40,17 @@ func CheckRun(r *dayfly.Run) error {
 	return nil
 }
 
+// CheckRange is what every implementation demands of a range record: that its first and its last slot are whole
+// milliseconds, as those of runs are.
+func CheckRange(r dayfly.Range) error {
+	for _, slot := range []time.Time{r.From, r.To} {
+		if slot.Nanosecond()%int(time.Millisecond) != 0 {
+			return fmt.Errorf("store range of job %s: its slot %s is not a whole millisecond", r.Job, slot.Format(time.RFC3339Nano))
+		}
+	}
+	return nil
+}
+
 // Position is a place in the order of History.
 type Position struct {
 	Slot time.Time

@@ -32,6 +32,8 @@ type Scope struct {
 
 // Store keeps the records. All methods may be used by several goroutines and processes at once. A record that
 // is there and cannot be read is Damage. A list names the damaged in a *DamagedError and gives all others with it.
+// A damaged record is never taken for one that is not there. Who has read it before the damage may change it by its
+// revision, where the store still knows that, and so mend it; everybody else gets ErrStale or the Damage.
 type Store interface {
 	// PutVersion stores a version of a job under Job.Version(), also in the place of one that is damaged. It is
 	// idempotent.
@@ -50,13 +52,16 @@ type Store interface {
 	// DeleteJob removes a job's record if its revision is still rev; its runs and versions stay.
 	DeleteJob(ctx context.Context, name dayfly.JobName, rev int64) error
 	// DueJobs gives jobs in the scope (Run is ignored) whose NextDue is at or before now, the most
-	// overdue first, at most limit of them. It costs what is due, not what exists.
+	// overdue first, at most limit of them, the damaged included. It costs what is due, not what exists.
+	// A damaged job whose NextDue cannot be told is due, after all others.
 	DueJobs(ctx context.Context, s Scope, now time.Time, limit int) ([]Job, error)
-	// NextDue gives the soonest NextDue of any job; zero when there is none.
+	// NextDue gives the soonest NextDue of any job; zero when there is none. A damaged job counts where its
+	// NextDue can be told, and is no error.
 	NextDue(ctx context.Context) (time.Time, error)
 
 	// InsertRuns stores each run whose (job, slot, shard, n) is not taken, each by itself, and tells
-	// for each whether it was stored, with revision 1. One that is taken stays as it is. At most 200 at once.
+	// for each whether it was stored, with revision 1. One that is taken, if by a damaged run, stays as it is.
+	// At most 200 at once.
 	InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, error)
 	// UpdateRun stores a run if its revision is still Run.Rev and gives it back with its new one;
 	// otherwise ErrStale. An ended run never changes: ErrStale.
@@ -68,18 +73,22 @@ type Store interface {
 	LastN(ctx context.Context, job dayfly.JobName, slot time.Time, shard dayfly.Shard) (int, error)
 
 	// PutRange stores a range record. The same (job, from) again replaces it, unless it ends before what
-	// is there: a range only grows, whoever comes late.
+	// is there: a range only grows, whoever comes late. How far a damaged one reaches is known: it is replaced
+	// alike, and so mended. From and To are whole milliseconds.
 	PutRange(ctx context.Context, r dayfly.Range) error
 	// Ranges gives the range records of a job (empty: of all) whose To is at or after since, by job, then From.
+	// Of the damaged it names those alone, too.
 	Ranges(ctx context.Context, job dayfly.JobName, since time.Time) ([]dayfly.Range, error)
 
-	// PutNote stores a small value under a key, until it expires (zero: never).
+	// PutNote stores a small value under a key, which is UTF-8, until it expires (zero: never).
 	PutNote(ctx context.Context, n Note) error
 	// Notes gives the notes whose key begins with prefix and that have not expired at now, by key.
 	Notes(ctx context.Context, prefix string, now time.Time) ([]Note, error)
 	DeleteNote(ctx context.Context, key string) error
 
-	// History gives runs, the newest slot first (then by id, descending). Filters combine with and.
+	// History gives runs, the newest slot first (then by id, descending). Filters combine with and. A damaged run
+	// has its place and counts for the limit. Its id says its job and slot; it may be named whatever Outcome,
+	// Backfill, Ended and Remains demand.
 	History(ctx context.Context, f Filter) iter.Seq2[dayfly.Run, error]
 
 	// Recorded gives the names of the jobs that have a run or a range record, whatever became of the
@@ -88,8 +97,8 @@ type Store interface {
 	// MarkRemoved notes of ended runs what was removed of them. Nothing else of them changes, and a mark
 	// that is there stays. Runs that are not ended or not there are passed over. At most 200 at once.
 	MarkRemoved(ctx context.Context, marks []Mark) error
-	// DeleteRuns removes the records of ended runs, each by itself. Those that are not ended or not
-	// there are passed over. At most 200 at once.
+	// DeleteRuns removes the records of ended runs, damaged or not, each by itself. Those that are not ended
+	// or not there are passed over. At most 200 at once.
 	DeleteRuns(ctx context.Context, ids []dayfly.RunID) error
 	// DeleteRange removes a range record; that it is not there is no error.
 	DeleteRange(ctx context.Context, job dayfly.JobName, from time.Time) error

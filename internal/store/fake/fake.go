@@ -245,6 +245,9 @@ func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 
 // PutRange implements store.Store.
 func (s *Store) PutRange(ctx context.Context, r dayfly.Range) error {
+	if err := store.CheckRange(r); err != nil {
+		return err
+	}
 	_, err := call(ctx, s, "PutRange", func() (struct{}, error) {
 		if i, ok := slices.BinarySearchFunc(s.ranges, r, compareRanges); !ok || !s.ranges[i].To.After(r.To) {
 			s.ranges = put(s.ranges, r, compareRanges)

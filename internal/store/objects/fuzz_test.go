@@ -19,6 +19,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add([]byte(`{"rev":1,"value":{"name":"pi","version":"v","next_due":"2026-11-22T23:00:00Z"}}`))
 	f.Add([]byte(`{"rev":1,"value":{"id":"pi-20261122T230000Z","job":"pi","slot":"2026-11-22T23:00:00Z","state":"due","attempts":[{}]}}`))
 	f.Add([]byte(`{"rev":-1,"deleted":true,"value":null}`))
+	f.Add([]byte(`{"job":"pi","from":"0001-01-01T00:00:00Z","to":"9999-12-31T23:59:59Z","count":-1}`))
 	f.Add([]byte(`{"value":{"from":"0001-01-01T00:00:00Z","to":"9999-12-31T23:59:59Z","count":-1}}`))
 	f.Add([]byte("null"))
 	f.Add(bytes.Repeat([]byte("["), 20_000))
@@ -26,7 +27,7 @@ func FuzzRecords(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		b := mem.New(time.Now)
 		s, ctx := objects.New(b), t.Context()
-		for _, key := range []string{"versions/v", "jobs/pi", "runs/pi/" + id, "active/pi/" + id, "ranges/pi/" + id, "ranges/pi/x", "notes/k", "notes/%"} {
+		for _, key := range []string{"versions/v", "jobs/pi", "runs/pi/" + id, "active/pi/" + id, "ranges/pi/00010101T000000.000Z-99991231T235959.000Z", "ranges/pi/x", "notes/k", "notes/%"} {
 			if _, err := b.Put(ctx, "records/"+key, bytes.NewReader(text), bucket.Condition{}); err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dayfly-io/dayfly/internal/bucket"
 	"github.com/dayfly-io/dayfly/internal/store"
@@ -44,7 +45,11 @@ func notePath(text string) string {
 
 // PutNote implements store.Store.
 func (s *Store) PutNote(ctx context.Context, n store.Note) error {
-	if err := s.write(ctx, noteKey(n.Key), n, bucket.Condition{}); err != nil {
+	err := errors.New("its key is not UTF-8") // and would be another when it is read
+	if utf8.ValidString(n.Key) {
+		err = s.write(ctx, noteKey(n.Key), n, bucket.Condition{})
+	}
+	if err != nil {
 		return fmt.Errorf("store note %q: %w", n.Key, err)
 	}
 	return nil
@@ -56,8 +61,8 @@ func (s *Store) Notes(ctx context.Context, prefix string, now time.Time) (out []
 		var n store.Note
 		if err == nil {
 			n, _, err = read(ctx, s, info.Key, func(data []byte) (n store.Note, err error) {
-				if json.Unmarshal(data, &n) != nil {
-					err = store.ErrNotFound // a note that makes no sense is none
+				if json.Unmarshal(data, &n) != nil || noteKey(n.Key) != info.Key {
+					err = store.ErrNotFound // a note that makes no sense, or is another, is none
 				}
 				return n, err
 			})

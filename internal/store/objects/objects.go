@@ -1,12 +1,13 @@
 // Package objects keeps the records in a bucket, for where there is no database.
 //
-//	records/versions/VERSION        records/jobs/JOB               records/ranges/JOB/FROM
+//	records/versions/VERSION        records/jobs/JOB               records/ranges/JOB/FROM-TO
 //	records/runs/JOB/RUN            records/active/JOB/RUN         records/notes/KEY
 //
 // Each record is one object with its revision inside; it changes by a Put that demands the ETag under
-// which it was read. That a run is active is an empty object of its own, written before the run and
-// removed after its end, so that looking for active runs costs what is active: a marker too many is
-// harmless, since the run itself is read and says so.
+// which it was read. A range record has no revision: it only grows, into another object. That a run is
+// active is an empty object of its own, written before the run and removed after its end, so that
+// looking for active runs costs what is active: a marker too many is harmless, since the run itself is
+// read and says so; of a damaged run the marker is believed.
 //
 // It is no [store.Collector]: versions and archives that nothing refers to stay, since a bucket cannot
 // say that nothing comes to refer to one while it is removed.
@@ -80,17 +81,28 @@ func (s *Store) content(ctx context.Context, key string) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// revised decodes a record that has revisions.
+// revised decodes a record that has revisions. They count from 1.
 func revised[T any](data []byte, decode func([]byte) (T, error)) (r record[T], err error) {
 	raw := record[json.RawMessage]{}
-	if err := json.Unmarshal(data, &raw); err != nil {
-		_, damage := decode(data)
-		return r, cmp.Or(damage, err)
+	err = json.Unmarshal(data, &raw)
+	if err == nil && raw.Rev < 1 {
+		err = fmt.Errorf("its revision is %d", raw.Rev)
+	}
+	if err != nil {
+		return r, damage(decode, err)
 	}
 	if r.Rev, r.Deleted = raw.Rev, raw.Deleted; !r.Deleted {
 		r.Value, err = decode(raw.Value)
 	}
 	return r, err
+}
+
+// damage is what is wrong with a record beyond what decode looks at. Nothing at all is no record, so decode names it.
+func damage[T any](decode func([]byte) (T, error), why error) error {
+	_, err := decode(nil)
+	d, _ := errors.AsType[store.Damage](err)
+	d.Err = why
+	return d
 }
 
 func isDamage(err error) bool {
@@ -246,11 +258,15 @@ func (s *Store) Jobs(ctx context.Context) (out []store.Job, err error) {
 	return out, store.OrDamaged(damaged)
 }
 
-// DueJobs implements store.Store.
+// DueJobs implements store.Store. When a damaged job is due nobody can tell: it comes after the sound ones.
 func (s *Store) DueJobs(ctx context.Context, scope store.Scope, now time.Time, limit int) ([]store.Job, error) {
 	jobs, err := s.scheduled(ctx, scope)
 	jobs = slices.DeleteFunc(jobs, func(j store.Job) bool { return j.NextDue.After(now) })
-	return jobs[:min(limit, len(jobs))], err
+	jobs = jobs[:min(limit, len(jobs))]
+	if list, damaged := errors.AsType[*store.DamagedError](err); damaged {
+		err = store.OrDamaged(list.Records[:min(limit-len(jobs), len(list.Records))])
+	}
+	return jobs, err
 }
 
 // NextDue implements store.Store.

@@ -125,7 +125,7 @@ func TestDamagedRecords(t *testing.T) {
 				t.Parallel()
 				b := mem.New(time.Now)
 				s := objects.New(b)
-				storetest.Damaged(t, text, s, func(version string) store.Store {
+				storetest.Damaged(t, text, false, s, func(version string) store.Store {
 					prefixes := []string{"records/jobs/a", "records/runs/a/", "records/ranges/a/"}
 					if version != "" {
 						prefixes = append(prefixes, "records/versions/"+version)
@@ -144,5 +144,126 @@ func TestDamagedRecords(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// hurt puts a text where records are.
+func hurt(t *testing.T, b *mem.Bucket, text string, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		if _, err := b.Put(t.Context(), "records/"+key, strings.NewReader(text), bucket.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A text that says nothing of its revision, or that it is deleted and nothing else, is no record.
+func TestRevisionsCountFromOne(t *testing.T) {
+	t.Parallel()
+	const id, run = "pi-20261122T230000Z", `{"id":"pi-20261122T230000Z","job":"pi","slot":"2026-11-22T23:00:00Z","state":"due"}`
+	for _, text := range []string{`{"deleted":true}`, `{"rev":-1,"deleted":true}`, `{}`, `null`, `{"rev":0,"value":{"name":"pi"}}`, `{"value":` + run + `}`} {
+		b := mem.New(time.Now)
+		s, ctx := objects.New(b), t.Context()
+		hurt(t, b, text, "jobs/pi", "runs/pi/"+id)
+		_, err := s.Job(ctx, "pi")
+		storetest.WantDamage(t, err, "job pi")
+		_, err = s.PutJob(ctx, store.Job{Name: "pi"})
+		storetest.WantDamage(t, err, "job pi")
+		storetest.WantDamage(t, s.DeleteJob(ctx, "pi", 0), "job pi")
+		_, err = s.Run(ctx, id)
+		storetest.WantDamage(t, err, "run "+id)
+	}
+	b := mem.New(time.Now)
+	hurt(t, b, `{"rev":1,"deleted":true,"value":`+run+`}`, "runs/pi/"+id) // a job's may say so, a run's never does
+	_, err := objects.New(b).Run(t.Context(), id)
+	storetest.WantDamage(t, err, "run "+id)
+}
+
+func TestDamagedNotesAreNone(t *testing.T) {
+	t.Parallel()
+	b := mem.New(time.Now)
+	s, ctx := objects.New(b), t.Context()
+	for key, text := range map[string]string{"a": `{}`, "b": `null`, "c": `{"key":"z","value":"of another"}`, "d": `{"key"`} {
+		hurt(t, b, text, "notes/"+key+".")
+	}
+	if err := s.PutNote(ctx, store.Note{Key: "e", Value: "sound"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutNote(ctx, store.Note{Key: "f\xff"}); err == nil {
+		t.Error("a note was stored that cannot be read back")
+	}
+	notes, err := s.Notes(ctx, "", time.Now())
+	if err != nil || len(notes) != 1 || notes[0] != (store.Note{Key: "e", Value: "sound"}) {
+		t.Errorf("notes beside damaged ones: %+v, %v", notes, err)
+	}
+}
+
+// Whatever becomes of the objects of a range that grows: one record is read, the longest that was stored.
+func TestRangeGrowsUnderFaults(t *testing.T) {
+	t.Parallel()
+	ctx, boom := t.Context(), errors.New("boom")
+	from := time.Date(2026, 11, 22, 23, 0, 0, 0, time.UTC)
+	for n := range 4 {
+		for _, lost := range []bool{false, true} {
+			b := mem.New(time.Now)
+			s, left := objects.New(b), n
+			old := dayfly.Range{Job: "pi", From: from, To: from.Add(time.Hour), Count: 1}
+			grown := dayfly.Range{Job: "pi", From: from, To: from.Add(2 * time.Hour), Count: 2}
+			if err := s.PutRange(ctx, old); err != nil {
+				t.Fatal(err)
+			}
+			fail := func(string, string) error {
+				if left--; left == -1 {
+					return boom
+				}
+				return nil
+			}
+			if lost {
+				b.Fail(nil, fail)
+			} else {
+				b.Fail(fail, nil)
+			}
+			err := s.PutRange(ctx, grown)
+			b.Fail(nil, nil)
+			got, rerr := s.Ranges(ctx, "pi", from)
+			if rerr != nil || len(got) != 1 || err == nil && got[0] != grown || n > 0 && got[0] != grown {
+				t.Errorf("fault %d (reply lost: %v): %v; the range is %+v, %v", n+1, lost, err, got, rerr)
+			}
+		}
+	}
+}
+
+// A range that grows between the list and the look is read as it is then.
+func TestRangeGrowsInBetween(t *testing.T) {
+	t.Parallel()
+	ctx, b := t.Context(), mem.New(time.Now)
+	s := objects.New(b)
+	from := time.Date(2026, 11, 22, 23, 0, 0, 0, time.UTC)
+	grown := dayfly.Range{Job: "pi", From: from, To: from.Add(2 * time.Hour), Count: 2}
+	if err := s.PutRange(ctx, dayfly.Range{Job: "pi", From: from, To: from.Add(time.Hour), Count: 1}); err != nil {
+		t.Fatal(err)
+	}
+	b.Fail(func(op, _ string) error {
+		if op != "Stat" {
+			return nil
+		}
+		b.Fail(nil, nil)
+		return s.PutRange(ctx, grown)
+	}, nil)
+	got, err := s.Ranges(ctx, "pi", from)
+	if err != nil || len(got) != 1 || got[0] != grown {
+		t.Errorf("a range that grows while it is read: %+v, %v", got, err)
+	}
+}
+
+// The key says how far a range reaches; a text that says otherwise is damaged.
+func TestRangeOfAnotherEnd(t *testing.T) {
+	t.Parallel()
+	b := mem.New(time.Now)
+	hurt(t, b, `{"job":"pi","from":"2026-11-22T23:00:00Z","to":"2027-11-22T23:00:00Z"}`, "ranges/pi/20261122T230000.000Z-20261123T230000.000Z")
+	got, err := objects.New(b).Ranges(t.Context(), "", time.Time{})
+	storetest.WantDamage(t, err, "range pi from 2026-11-22T23:00:00Z")
+	if len(got) > 0 {
+		t.Errorf("ranges: %+v", got)
 	}
 }

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/dayfly-io/dayfly"
-	"github.com/dayfly-io/dayfly/internal/bucket"
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
@@ -88,12 +86,10 @@ func (s *Store) DeleteRuns(ctx context.Context, ids []dayfly.RunID) error {
 		if errors.Is(err, store.ErrNotFound) || err == nil && r.Value.State != dayfly.Ended {
 			continue
 		}
-		if isDamage(err) { // only its marker tells whether it is over
-			if _, err = s.b.Stat(ctx, activePrefix+key); err == nil {
+		if isDamage(err) {
+			var active bool
+			if active, err = s.marked(ctx, key); active {
 				continue
-			}
-			if errors.Is(err, bucket.ErrNotFound) {
-				err = nil
 			}
 		}
 		if err == nil {
@@ -105,14 +101,6 @@ func (s *Store) DeleteRuns(ctx context.Context, ids []dayfly.RunID) error {
 		if err != nil {
 			return fmt.Errorf("delete run %s: %w", id, err)
 		}
-	}
-	return nil
-}
-
-// DeleteRange implements store.Store.
-func (s *Store) DeleteRange(ctx context.Context, job dayfly.JobName, from time.Time) error {
-	if err := s.b.Delete(ctx, rangeKey(job, from)); err != nil {
-		return fmt.Errorf("delete range of job %s from %s: %w", job, from.Format(time.RFC3339), err)
 	}
 	return nil
 }

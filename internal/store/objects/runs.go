@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dayfly-io/dayfly"
@@ -16,7 +15,7 @@ import (
 	"github.com/dayfly-io/dayfly/internal/store"
 )
 
-const runPrefix, activePrefix, rangePrefix = "records/runs/", "records/active/", "records/ranges/"
+const runPrefix, activePrefix = "records/runs/", "records/active/"
 
 // InsertRuns implements store.Store.
 func (s *Store) InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, error) {
@@ -52,7 +51,12 @@ func (s *Store) run(ctx context.Context, id dayfly.RunID) (r record[dayfly.Run],
 	}
 	key = string(job) + "/" + string(id)
 	r, etag, err := read(ctx, s, runPrefix+key, func(data []byte) (record[dayfly.Run], error) {
-		return revised(data, func(body []byte) (dayfly.Run, error) { return store.DecodeRun(id, body) })
+		decode := func(body []byte) (dayfly.Run, error) { return store.DecodeRun(id, body) }
+		r, err := revised(data, decode)
+		if err == nil && r.Deleted { // a run that is deleted has no object
+			err = damage(decode, errors.New("it says that it is deleted"))
+		}
+		return r, err
 	})
 	r.etag, r.Value.Rev = etag, r.Rev
 	return r, key, err
@@ -107,6 +111,11 @@ func (s *Store) ActiveRuns(ctx context.Context, scope store.Scope) (out []dayfly
 			return nil, fmt.Errorf("read active runs: %w", err)
 		}
 		r, key, err := s.run(ctx, id)
+		if isDamage(err) {
+			if there, bad := s.marked(ctx, key); bad != nil || !there {
+				err = cmp.Or(bad, store.ErrNotFound)
+			}
+		}
 		switch {
 		case errors.Is(err, store.ErrNotFound): // its insert is under way, or was never finished
 		case spare(err, &damaged) != nil:
@@ -122,6 +131,15 @@ func (s *Store) ActiveRuns(ctx context.Context, scope store.Scope) (out []dayfly
 	}
 	slices.SortFunc(out, func(a, b dayfly.Run) int { return store.PositionOf(&a).Compare(store.PositionOf(&b)) })
 	return out, store.OrDamaged(damaged)
+}
+
+// marked tells whether a run has the marker of those that are active: all that tells it of a damaged one.
+func (s *Store) marked(ctx context.Context, key string) (bool, error) {
+	_, err := s.b.Stat(ctx, activePrefix+key)
+	if errors.Is(err, bucket.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // active gives the ids that may be active.
@@ -205,64 +223,4 @@ func (s *Store) places(ctx context.Context, f store.Filter) (out []store.Positio
 		slices.Reverse(out)
 	}
 	return out, nil
-}
-
-const rangeTime = "20060102T150405.000Z"
-
-func rangeKey(job dayfly.JobName, from time.Time) string {
-	return rangePrefix + string(job) + "/" + from.UTC().Format(rangeTime)
-}
-
-// readRange reads the range record of a key.
-func (s *Store) readRange(ctx context.Context, key string) (dayfly.Range, string, error) {
-	job, begin, _ := strings.Cut(strings.TrimPrefix(key, rangePrefix), "/")
-	from, _ := time.Parse(rangeTime, begin) // one that is none fits no record
-	return read(ctx, s, key, func(data []byte) (dayfly.Range, error) { return store.DecodeRange(dayfly.JobName(job), from, data) })
-}
-
-// PutRange implements store.Store.
-func (s *Store) PutRange(ctx context.Context, r dayfly.Range) error {
-	key := rangeKey(r.Job, r.From)
-	for {
-		old, etag, err := s.readRange(ctx, key)
-		switch {
-		case err == nil && old.To.After(r.To):
-			return nil
-		case err == nil || errors.Is(err, store.ErrNotFound):
-			err = s.write(ctx, key, r, bucket.Condition{IfMatch: etag, IfAbsent: etag == ""})
-		}
-		if errors.Is(err, bucket.ErrExists) { // somebody else was there between
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("store range of job %s from %s: %w", r.Job, r.From.Format(time.RFC3339), err)
-		}
-		return nil
-	}
-}
-
-// Ranges implements store.Store.
-func (s *Store) Ranges(ctx context.Context, job dayfly.JobName, since time.Time) (out []dayfly.Range, err error) {
-	prefix := rangePrefix
-	if job != "" {
-		prefix += string(job) + "/"
-	}
-	var damaged []store.Damage
-	for info, err := range s.b.List(ctx, prefix, "") {
-		var r dayfly.Range
-		if err == nil {
-			r, _, err = s.readRange(ctx, info.Key)
-		}
-		switch {
-		case errors.Is(err, store.ErrNotFound): // removed just now
-		case spare(err, &damaged) != nil:
-			return nil, fmt.Errorf("read ranges: %w", err)
-		case err == nil && !r.To.Before(since):
-			out = append(out, r)
-		}
-	}
-	slices.SortFunc(out, func(a, b dayfly.Range) int { // "a-b/" comes before "a/" among keys
-		return cmp.Or(strings.Compare(string(a.Job), string(b.Job)), a.From.Compare(b.From))
-	})
-	return out, store.OrDamaged(damaged)
 }

@@ -18,7 +18,7 @@ func TestDamagedRecords(t *testing.T) {
 			t.Parallel()
 			ctx, path := t.Context(), filepath.Join(t.TempDir(), "records.db")
 			s := openAt(t, path)
-			storetest.Damaged(t, body, s, func(version string) store.Store {
+			storetest.Damaged(t, body, true, s, func(version string) store.Store {
 				must(t, s.Check(ctx))
 				must(t, s.Change(ctx, func(c *sql.Conn) error {
 					var errs []error

@@ -13,6 +13,9 @@ import (
 
 // PutRange implements store.Store.
 func (s *Store) PutRange(ctx context.Context, r dayfly.Range) error {
+	if err := store.CheckRange(r); err != nil {
+		return err
+	}
 	body, err := json.Marshal(r)
 	if err == nil {
 		err = s.change(ctx, func(ctx context.Context) error {

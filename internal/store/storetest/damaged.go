@@ -25,8 +25,8 @@ var Damages = map[string]string{
 
 // Damaged is for a store of which a test can damage records: hurt replaces the text of each record of job a, and of its
 // version if that is not empty, and gives the store as it is then. What is damaged is named, never taken for another,
-// and the others are there in every list.
-func Damaged(t *testing.T, text string, s store.Store, hurt func(version string) store.Store) {
+// and the others are there in every list. A store with columns keeps revisions, and what it selects by, beside the text.
+func Damaged(t *testing.T, text string, columns bool, s store.Store, hurt func(version string) store.Store) {
 	ctx := t.Context()
 	version := recordsOf(t, s, "a", "b")
 	other := map[dayfly.JobName]string{}
@@ -42,6 +42,8 @@ func Damaged(t *testing.T, text string, s store.Store, hurt func(version string)
 		s = hurt(version)
 	}
 	lists(t, s)
+	dueWithDamage(t, s, columns)
+	historyWithDamage(t, s, columns)
 	_, err := s.Run(ctx, "a-20261122T230000Z")
 	WantDamage(t, err, "run a-20261122T230000Z")
 	_, err = s.Run(ctx, "a-20261121T230000Z") // ended
@@ -53,9 +55,9 @@ func Damaged(t *testing.T, text string, s store.Store, hurt func(version string)
 		_, err = s.Versions(ctx, []string{version})
 		WantDamage(t, err, "version "+version)
 	}
-	if next, err := s.NextDue(ctx); err != nil || !next.Equal(epoch) {
-		t.Errorf("the next that is due: %s, %v", next, err)
-	}
+	jobsOver(t, s, columns)
+	runsOver(t, s)
+	rangesOver(t, s)
 	goesOn(t, s)
 	if c, collects := s.(store.Collector); collects {
 		for range 2 {
@@ -76,26 +78,29 @@ func Damaged(t *testing.T, text string, s store.Store, hurt func(version string)
 }
 
 // recordsOf stores of each job a version, a record, a run that has ended, one that has not, and a range record.
-// It gives the first one's version.
+// The first job is due before the second. It gives the first one's version.
 func recordsOf(t *testing.T, s store.Store, names ...dayfly.JobName) string {
 	t.Helper()
 	ctx, first := t.Context(), ""
-	for _, name := range names {
+	for i, name := range names {
 		v := dayfly.Job{Name: name, Run: "true"}
 		first = strings.TrimSpace(first + " " + v.Version())
 		ok(t, s.PutVersion(ctx, v))
-		_, err := s.PutJob(ctx, store.Job{Name: name, Version: v.Version(), Scheduled: true, NextDue: epoch})
+		_, err := s.PutJob(ctx, store.Job{Name: name, Version: v.Version(), Scheduled: true, NextDue: at(i)})
 		ok(t, err)
 		runs := make([]dayfly.Run, 2)
-		for i, state := range []dayfly.State{dayfly.Due, dayfly.Ended} {
-			slot := epoch.AddDate(0, 0, -i)
-			runs[i] = dayfly.Run{ID: dayfly.NewRunID(name, slot, "", 0), Job: name, Version: v.Version(), Slot: slot, State: state}
+		for i, r := range []dayfly.Run{due(name, epoch, "", 0), ended(name, epoch.AddDate(0, 0, -1), dayfly.Failed)} {
+			r.Version, runs[i] = v.Version(), r
 		}
-		_, err = s.InsertRuns(ctx, runs)
-		ok(t, err)
-		ok(t, s.PutRange(ctx, dayfly.Range{Job: name, From: epoch, To: epoch, Count: 17, Outcome: dayfly.Missed}))
+		put(t, s, runs...)
+		ok(t, s.PutRange(ctx, rangeTo(name, 16)))
 	}
 	return strings.Fields(first)[0]
+}
+
+// rangeTo is a range record of a slot each minute.
+func rangeTo(name dayfly.JobName, minutes int) dayfly.Range {
+	return dayfly.Range{Job: name, From: epoch, To: at(minutes), Count: minutes + 1, Outcome: dayfly.Missed}
 }
 
 // lists asks for everything: of each list the damaged record is named and the other is there.
@@ -114,25 +119,80 @@ func lists(t *testing.T, s store.Store) {
 	}
 	jobs, err := s.Jobs(ctx)
 	want("jobs", textOf(jobs, func(j store.Job) any { return j.Name }), err, "b", "job a")
-	jobs, err = s.DueJobs(ctx, store.Scope{}, epoch, 10)
+	jobs, err = s.DueJobs(ctx, store.Scope{}, at(1), 10)
 	want("due jobs", textOf(jobs, func(j store.Job) any { return j.Name }), err, "b", "job a")
 	runs, err := s.ActiveRuns(ctx, store.Scope{})
 	want("active runs", textOf(runs, func(r dayfly.Run) any { return r.ID }), err, "b-20261122T230000Z", "run a-20261122T230000Z")
+	runs, err = s.ActiveRuns(ctx, store.Scope{Run: "a-20261122T230000Z"})
+	want("one active run", textOf(runs, func(r dayfly.Run) any { return r.ID }), err, "", "run a-20261122T230000Z")
+	if runs, err = s.ActiveRuns(ctx, store.Scope{Run: "a-20261121T230000Z"}); err != nil || len(runs) > 0 {
+		t.Errorf("a damaged run that has ended is active: %v, %v", runs, err)
+	}
 	ranges, err := s.Ranges(ctx, "", time.Time{})
 	want("ranges", textOf(ranges, func(r dayfly.Range) any { return r.Job }), err, "b", "range a from 2026-11-22T23:00:00Z")
-
-	var seen []string
-	for r, err := range s.History(ctx, store.Filter{}) {
-		if d, bad := errors.AsType[store.Damage](err); bad {
-			seen = append(seen, "damaged:"+d.ID)
-		} else if err != nil {
-			t.Fatal(err)
-		} else {
-			seen = append(seen, string(r.ID))
-		}
+	ranges, err = s.Ranges(ctx, "a", at(16))
+	want("ranges that end then", textOf(ranges, func(r dayfly.Range) any { return r.Job }), err, "", "range a from 2026-11-22T23:00:00Z")
+	if ranges, err = s.Ranges(ctx, "a", at(17)); err != nil || len(ranges) > 0 {
+		t.Errorf("a damaged range that ends before is in the way: %v, %v", ranges, err)
 	}
-	if got := strings.Join(seen, " "); got != "b-20261122T230000Z damaged:a-20261122T230000Z b-20261121T230000Z damaged:a-20261121T230000Z" {
-		t.Errorf("the history is %s", got)
+}
+
+// dueWithDamage asks what is due. Of the damaged job only a column can tell when it is.
+func dueWithDamage(t *testing.T, s store.Store, columns bool) {
+	t.Helper()
+	ctx, next, sound, damaged := t.Context(), at(1), []dayfly.JobName{"b"}, []string(nil)
+	if columns {
+		next, sound, damaged = at(0), nil, []string{"job a"}
+	}
+	if got, err := s.NextDue(ctx); err != nil || !got.Equal(next) {
+		t.Errorf("the next that is due: %s, %v, want %s", got, err, next)
+	}
+	jobs, err := s.DueJobs(ctx, store.Scope{}, at(1), 1)
+	same(t, "one due job", names(jobs), sound)
+	if WantDamage(t, err, damaged...); damaged == nil {
+		ok(t, err)
+	}
+	jobs, err = s.DueJobs(ctx, store.Scope{}, at(0), 2)
+	same(t, "due jobs before the sound one", names(jobs), nil)
+	WantDamage(t, err, "job a")
+}
+
+// historyWithDamage asks for the history by each filter. Some that a damaged run does not pass only a column can tell.
+func historyWithDamage(t *testing.T, s store.Store, columns bool) {
+	t.Helper()
+	const newer, older = "damaged:a-20261122T230000Z", "damaged:a-20261121T230000Z"
+	type filter = store.Filter
+	for _, c := range []struct {
+		f          filter
+		want, more string // more: where there are no columns
+	}{
+		{filter{}, "b-20261122T230000Z " + newer + " b-20261121T230000Z " + older, ""},
+		{filter{Job: "b"}, "b-20261122T230000Z b-20261121T230000Z", ""},
+		{filter{Job: "a", Oldest: true}, older + " " + newer, ""},
+		{filter{Job: "a", Limit: 1}, newer, ""},
+		{filter{Since: epoch}, "b-20261122T230000Z " + newer, ""},
+		{filter{Until: at(-1)}, "b-20261121T230000Z " + older, ""},
+		{filter{Before: "a-20261122T230000Z"}, "b-20261121T230000Z " + older, ""},
+		{filter{Job: "a", Outcome: dayfly.Failed}, older, newer + " " + older},
+		{filter{Job: "a", Ended: true}, older, newer + " " + older},
+		{filter{Outcome: dayfly.Lost}, "", newer + " " + older},
+		{filter{Backfill: "b@SOME"}, "", newer + " " + older},
+		{filter{Remains: dayfly.RemainsLogs}, "", newer + " " + older},
+	} {
+		var seen []string
+		for r, err := range s.History(t.Context(), c.f) {
+			if d, bad := errors.AsType[store.Damage](err); bad {
+				seen = append(seen, "damaged:"+d.ID)
+			} else {
+				seen = append(seen, string(must(r, err)(t).ID))
+			}
+		}
+		if c.more == "" || columns {
+			c.more = c.want
+		}
+		if got := strings.Join(seen, " "); got != c.more {
+			t.Errorf("%s: %s, want %s", describeFilter(c.f), got, c.more)
+		}
 	}
 }
 
@@ -150,6 +210,73 @@ func WantDamage(t *testing.T, err error, records ...string) {
 		if err == nil || !strings.Contains(err.Error(), r+": its record is damaged: ") {
 			t.Errorf("%s is damaged: %v", r, err)
 		}
+	}
+}
+
+// refused checks that a change of a damaged record was, and that the record is as it was.
+func refused(t *testing.T, what string, err error, is func() error, record string) {
+	t.Helper()
+	if _, bad := errors.AsType[store.Damage](err); !bad && !errors.Is(err, store.ErrStale) {
+		t.Errorf("%s: %v", what, err)
+	}
+	WantDamage(t, is(), record)
+}
+
+// jobsOver stores jobs where the damaged one is. By the revision that it has only a store with columns can mend it.
+func jobsOver(t *testing.T, s store.Store, columns bool) {
+	t.Helper()
+	ctx := t.Context()
+	is := func() error { _, err := s.Job(ctx, "a"); return err }
+	for _, rev := range []int64{0, 7} {
+		j := job("a", at(2))
+		j.Rev = rev
+		_, err := s.PutJob(ctx, j)
+		refused(t, fmt.Sprintf("a job of revision %d over a damaged one", rev), err, is, "job a")
+		refused(t, "deleting a damaged job", s.DeleteJob(ctx, "a", rev), is, "job a")
+	}
+	j := job("a", at(2))
+	j.Rev = 1
+	_, err := s.PutJob(ctx, j)
+	if !columns {
+		refused(t, "a job over a damaged one whose revision nobody knows", err, is, "job a")
+		refused(t, "deleting it", s.DeleteJob(ctx, "a", 1), is, "job a")
+		return
+	}
+	ok(t, err)
+	j.Rev = 2
+	same(t, "a job that was mended", must(s.Job(ctx, "a"))(t), j)
+}
+
+// runsOver stores runs where damaged ones are, and removes the one that is active: all that leaves them as they are.
+func runsOver(t *testing.T, s store.Store) {
+	t.Helper()
+	ctx := t.Context()
+	runs := []dayfly.Run{due("a", epoch, "", 0), due("a", epoch.AddDate(0, 0, -1), "", 0), due("a", at(-1), "", 0)}
+	same(t, "which runs were stored beside damaged ones", must(s.InsertRuns(ctx, runs))(t), []bool{false, false, true})
+	active, err := s.ActiveRuns(ctx, store.Scope{Job: "a"})
+	same(t, "active runs beside damaged ones", ids(active), []dayfly.RunID{runs[2].ID})
+	if list, ok := errors.AsType[*store.DamagedError](err); !ok || len(list.Records) != 1 || list.Records[0].ID != string(runs[0].ID) {
+		t.Errorf("the damaged active runs: %v", err)
+	}
+	is := func() error { _, err := s.Run(ctx, runs[0].ID); return err }
+	runs[0].Rev = 7
+	_, err = s.UpdateRun(ctx, runs[0])
+	refused(t, "a run over a damaged one", err, is, "run a-20261122T230000Z")
+	ok(t, s.DeleteRuns(ctx, ids(runs[:1])))
+	WantDamage(t, is(), "run a-20261122T230000Z")
+}
+
+// rangesOver stores ranges where a damaged one is: that is not replaced by one that ends before.
+func rangesOver(t *testing.T, s store.Store) {
+	t.Helper()
+	ctx := t.Context()
+	ok(t, s.PutRange(ctx, rangeTo("a", 15)))
+	_, err := s.Ranges(ctx, "a", time.Time{})
+	WantDamage(t, err, "range a from 2026-11-22T23:00:00Z")
+	for _, minutes := range []int{16, 17} {
+		r := rangeTo("a", minutes)
+		ok(t, s.PutRange(ctx, r))
+		same(t, "a range that was mended", must(s.Ranges(ctx, "a", time.Time{}))(t), []dayfly.Range{r})
 	}
 }
 

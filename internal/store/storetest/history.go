@@ -216,6 +216,16 @@ func ranges(t *testing.T, s store.Store) {
 	check("the grown one since", "a", at(21), grown, a2)
 	ok(t, s.PutRange(ctx, a1))
 	check("after somebody came late with a shorter one", "a", time.Time{}, grown, a2)
+	check("the shorter one's end since", "a", at(21), grown, a2)
+
+	odd := mk("c", 0, 20)
+	odd.From = odd.From.Add(time.Microsecond)
+	if err := s.PutRange(ctx, odd); err == nil {
+		t.Error("a range was stored whose first slot is not a whole millisecond")
+	}
+	check("after one that was refused", "c", time.Time{})
+	ok(t, s.DeleteRange(ctx, "a", grown.From))
+	check("after one was removed that had grown", "a", time.Time{}, a2)
 }
 
 func notes(t *testing.T, s store.Store) {
