@@ -79,7 +79,7 @@ func (p *pass) cover(ctx context.Context, jobs []store.Job, now time.Time) (made
 	var batch, stored []planned
 	for begin, foreseen := 0, 0; begin < len(jobs); begin += p.Parallel {
 		end := min(begin+p.Parallel, len(jobs))
-		if begin >= foreseen {
+		if end > foreseen {
 			foreseen = min(begin+foreseeAtOnce, len(jobs))
 			p.foresee(ctx, jobs[begin:foreseen])
 		}

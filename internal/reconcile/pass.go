@@ -224,8 +224,8 @@ func (p *pass) nextDue(ctx context.Context) error {
 	return nil
 }
 
-// foreseeAtOnce is how many versions are read at once: as many as are kept until they are asked for, each with the
-// longest of scripts.
+// foreseeAtOnce is how many versions are read at once: as many as are kept until they are asked for, each with a script
+// of 64 KiB.
 const foreseeAtOnce = versionsSize / (64 << 10)
 
 // foresee reads the versions of jobs that will be asked for, all at once. What it does not get is read when it is

@@ -81,6 +81,8 @@ type remover struct {
 	left  int
 	errs  []error // of single runs and objects; they do not stop it
 
+	damaged []store.Damage // records, each once
+
 	termsOf dayfly.JobName // whose terms are known
 	known   dayfly.Terms
 }
@@ -106,7 +108,7 @@ func (p *pass) remove(ctx context.Context) error {
 		p.soon(p.now().Add(Look))
 	}
 	p.count(func(s *Summary) { s.Removed += r.Done.all() - before })
-	return errors.Join(append(r.errs, err, writeNote(ctx, p.Store, key, r.round, time.Time{}))...)
+	return errors.Join(append(r.errs, err, store.OrDamaged(r.damaged), writeNote(ctx, p.Store, key, r.round, time.Time{}))...)
 }
 
 // roundKey names the note of a round over everything, or over one job.

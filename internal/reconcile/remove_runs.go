@@ -27,9 +27,11 @@ func (r *remover) runs(ctx context.Context, term dayfly.Term) (done bool, err er
 		var page []dayfly.Run // first what might be removed, then what would justify keeping it
 		var damaged dayfly.RunID
 		for run, err := range r.Store.History(ctx, f) {
-			if d, bad := errors.AsType[store.Damage](err); bad {
-				r.errs = append(r.errs, err) // it stays, and keeps no other
+			if d, bad := errors.AsType[store.Damage](err); bad { // it stays, and keeps no other
 				damaged = dayfly.RunID(d.ID)
+				if !slices.ContainsFunc(r.damaged, func(known store.Damage) bool { return known.ID == d.ID }) {
+					r.damaged = append(r.damaged, d)
+				}
 				continue
 			}
 			if err != nil {

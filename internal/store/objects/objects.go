@@ -105,11 +105,6 @@ func damage[T any](decode func([]byte) (T, error), why error) error {
 	return d
 }
 
-func isDamage(err error) bool {
-	_, bad := errors.AsType[store.Damage](err)
-	return bad
-}
-
 // spare keeps what is damaged for later: it stops no list.
 func spare(err error, damaged *[]store.Damage) error {
 	if d, bad := errors.AsType[store.Damage](err); bad {
@@ -146,7 +141,7 @@ func (s *Store) PutVersion(ctx context.Context, j dayfly.Job) error {
 	key := "records/versions/" + j.Version()
 	err := s.write(ctx, key, j, bucket.Condition{IfAbsent: true})
 	if errors.Is(err, bucket.ErrExists) {
-		if _, err = s.Version(ctx, j.Version()); isDamage(err) {
+		if _, err = s.Version(ctx, j.Version()); store.IsDamage(err) {
 			err = s.write(ctx, key, j, bucket.Condition{}) // the name tells the content
 		}
 	}

@@ -60,7 +60,7 @@ func (s *Store) MarkRemoved(ctx context.Context, marks []store.Mark) error {
 func (s *Store) mark(ctx context.Context, m store.Mark) error {
 	for {
 		old, key, err := s.run(ctx, m.Run)
-		if errors.Is(err, store.ErrNotFound) || isDamage(err) {
+		if errors.Is(err, store.ErrNotFound) || store.IsDamage(err) {
 			return nil
 		}
 		if err != nil {
@@ -86,7 +86,7 @@ func (s *Store) DeleteRuns(ctx context.Context, ids []dayfly.RunID) error {
 		if errors.Is(err, store.ErrNotFound) || err == nil && r.Value.State != dayfly.Ended {
 			continue
 		}
-		if isDamage(err) {
+		if store.IsDamage(err) {
 			var active bool
 			if active, err = s.marked(ctx, key); active {
 				continue

@@ -24,7 +24,7 @@ func (s *Store) InsertRuns(ctx context.Context, runs []dayfly.Run) ([]bool, erro
 	}
 	stored := make([]bool, len(runs))
 	for i, r := range runs {
-		if _, _, err := s.run(ctx, r.ID); err == nil || isDamage(err) {
+		if _, _, err := s.run(ctx, r.ID); err == nil || store.IsDamage(err) {
 			continue // and no marker for what may be ended
 		}
 		key := string(r.Job) + "/" + string(r.ID)
@@ -111,7 +111,7 @@ func (s *Store) ActiveRuns(ctx context.Context, scope store.Scope) (out []dayfly
 			return nil, fmt.Errorf("read active runs: %w", err)
 		}
 		r, key, err := s.run(ctx, id)
-		if isDamage(err) {
+		if store.IsDamage(err) {
 			if there, bad := s.marked(ctx, key); bad != nil || !there {
 				err = cmp.Or(bad, store.ErrNotFound)
 			}
@@ -192,7 +192,7 @@ func (s *Store) History(ctx context.Context, f store.Filter) iter.Seq2[dayfly.Ru
 			if err == nil && !f.Match(&r) || errors.Is(err, store.ErrNotFound) { // removed just now
 				continue
 			}
-			if given++; !yield(r, err) || err != nil && !isDamage(err) || given == f.Limit {
+			if given++; !yield(r, err) || err != nil && !store.IsDamage(err) || given == f.Limit {
 				return
 			}
 		}
