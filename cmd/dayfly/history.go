@@ -30,7 +30,7 @@ type historyFlags struct {
 // is made of all its shards, ten thousand at most.
 const (
 	tableLimit = 50
-	tableRuns  = 400
+	tableRuns  = 300
 )
 
 // outcomes are what --outcome takes.

@@ -147,7 +147,7 @@ func TestHistoryOfArraysIsBounded(t *testing.T) {
 		rows int
 		more string // what it says of older runs
 	}{
-		{"", 4, "--limit 40 "}, {"--limit 5", 5, "--limit 50 "}, {"--limit 0", 7, ""}, {"--limit 7", 7, ""},
+		{"", 3, "--limit 30 "}, {"--limit 5", 5, "--limit 50 "}, {"--limit 0", 7, ""}, {"--limit 7", 7, ""},
 		{"--shards", 50, "--limit 500 "}, {"-o name", 7 * 120, ""},
 	} {
 		stdout, stderr := c.want(0, append([]string{"history", "--job", "frames"}, strings.Fields(k.args)...)...)

@@ -78,17 +78,16 @@ func (s *Store) updateRun(ctx context.Context, r dayfly.Run) (body []byte, err e
 	})
 }
 
-func scanRun(scan func(...any) error) (r dayfly.Run, err error) {
-	var (
-		id   string
-		body []byte
-		rev  int64
-	)
-	if err := scan(&id, &rev, &body); err != nil {
-		return r, err
+func scanRun(scan func(...any) error) (dayfly.Run, error) {
+	r, err := scanRow(scan)
+	if err != nil {
+		return dayfly.Run{}, err
 	}
-	r, err = store.DecodeRun(dayfly.RunID(id), body)
-	r.Rev = rev
+	return r.run()
+}
+
+func scanRow(scan func(...any) error) (r row, err error) {
+	err = scan(&r.id, &r.rev, &r.body)
 	return r, err
 }
 
@@ -161,7 +160,7 @@ func (s *Store) History(ctx context.Context, f store.Filter) iter.Seq2[dayfly.Ru
 				return
 			}
 			for _, r := range rows {
-				if !yield(r.run, r.err) {
+				if !yield(r.run()) {
 					return
 				}
 			}
@@ -174,11 +173,17 @@ func (s *Store) History(ctx context.Context, f store.Filter) iter.Seq2[dayfly.Ru
 	}
 }
 
-// row is a run of the history, or its id and why it cannot be read.
+// row is a run as it is stored. Whoever stops reading in the middle of a page does not pay for what it decodes to.
 type row struct {
-	id  dayfly.RunID
-	run dayfly.Run
-	err error
+	id   dayfly.RunID
+	rev  int64
+	body []byte
+}
+
+func (r row) run() (dayfly.Run, error) {
+	run, err := store.DecodeRun(r.id, r.body)
+	run.Rev = r.rev
+	return run, err
 }
 
 func (s *Store) page(ctx context.Context, f store.Filter, n int) (out []row, err error) {
@@ -187,17 +192,9 @@ func (s *Store) page(ctx context.Context, f store.Filter, n int) (out []row, err
 		return nil, err
 	}
 	err = s.list(ctx, query, append(args, n), func(scan func(...any) error) error {
-		r, err := scanRun(scan)
-		id := r.ID
-		damage, bad := errors.AsType[store.Damage](err)
-		if err != nil && !bad {
-			return err
-		}
-		if bad {
-			id = dayfly.RunID(damage.ID)
-		}
-		out = append(out, row{id, r, err})
-		return nil
+		r, err := scanRow(scan)
+		out = append(out, r)
+		return err
 	})
 	return out, err
 }
