@@ -95,6 +95,7 @@ func FuzzFolder(f *testing.F) {
 	}
 	f.Add([]byte{}, true)
 	f.Add([]byte{3, 0, 3, 0, 1, 1, 1, 1, 0, 0, 1}, true) // nobody knows whose it is
+	f.Add([]byte{3, 0, 3, 0, 1, 0, 1, 1, 0, 0, 1}, true) // nor that it has started
 	f.Add([]byte{1, 1, 1, 5, 255, '{', '}'}, true)
 	f.Add([]byte("\x00\x00\x01\x05\xff"+`{"supervisor":{"pid":-1,"start":18446744073709551615,"boot":"BOOT"},"cgroups":["OUTSIDE/dayfly-other","OUTSIDE/../dayfly-hurt","","/"]}`), false)
 	f.Add(bytes.Repeat([]byte{7}, len(soundFolder)), false)

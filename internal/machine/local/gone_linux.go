@@ -18,6 +18,7 @@ type sight struct {
 	state    dayfly.MachineState
 	reason   string
 	orphaned bool // something lives, and no supervisor
+	locked   bool // a supervisor lives, or is about to
 }
 
 // look observes the machine, and takes and changes nothing. The order of the looks matters: a
@@ -32,11 +33,11 @@ func (f folder) look() (sight, error) {
 	}
 	switch {
 	case locked && closed:
-		return sight{state: dayfly.MachineStopping, reason: f.closedReason()}, nil
+		return sight{state: dayfly.MachineStopping, reason: f.closedReason(), locked: true}, nil
 	case locked && started:
-		return sight{state: dayfly.MachineRunning}, nil
+		return sight{state: dayfly.MachineRunning, locked: true}, nil
 	case !started && !closed:
-		return sight{state: dayfly.MachinePending}, nil
+		return sight{state: dayfly.MachinePending, locked: locked}, nil
 	}
 	// No supervisor lives and none can start: what is written here now stays.
 	st, in, err := f.records()

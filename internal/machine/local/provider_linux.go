@@ -296,7 +296,7 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 			continue // not a machine's folder
 		}
 		f := p.folder(e.Name())
-		m, err := p.see(ctx, f)
+		m, locked, err := p.see(ctx, f)
 		if errors.Is(err, fs.ErrNotExist) {
 			if there, herr := f.has("."); !there && herr == nil {
 				continue // forgotten just now; nothing else that is missing makes a machine absent
@@ -312,7 +312,7 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 			}
 		default:
 			l.Machines = append(l.Machines, m)
-			if m.State != dayfly.MachineTerminated && m.State != dayfly.MachinePending && m.Tags.Token == "" {
+			if m.Tags.Token == "" && (locked || m.State != dayfly.MachineTerminated && m.State != dayfly.MachinePending) {
 				errs = append(errs, fmt.Errorf("look at machine %s: its folder does not say whose it is", e.Name())) // it may be anybody's that is looked for
 			}
 		}
@@ -323,10 +323,10 @@ func (p *Provider) List(ctx context.Context) (machine.Listing, error) {
 	return l, errors.Join(errs...)
 }
 
-func (p *Provider) see(ctx context.Context, f folder) (dayfly.Machine, error) {
+func (p *Provider) see(ctx context.Context, f folder) (m dayfly.Machine, locked bool, err error) {
 	s, err := f.look()
 	if err != nil {
-		return dayfly.Machine{}, err
+		return m, false, err
 	}
 	if s.orphaned {
 		short, cancel := context.WithTimeout(ctx, patience)
@@ -335,12 +335,12 @@ func (p *Provider) see(ctx context.Context, f folder) (dayfly.Machine, error) {
 			p.cfg.Log.Warn("end what a dead supervisor left", "machine", idOf(f.token()), "error", err)
 		}
 	}
-	m, err := f.machineOf()
+	m, err = f.machineOf()
 	m.State, m.Reason = s.state, s.reason
 	if m.State == dayfly.MachineRunning && m.Phase == "" {
 		m.Phase = firstPhase // its agent has not yet said so
 	}
-	return m, err
+	return m, s.locked, err
 }
 
 // firstPhase is what every agent begins with.
