@@ -60,7 +60,7 @@ func TestDamagedJob(t *testing.T) {
 
 	write("new", "run: exit 0\n")
 	_, said = c.want(0, "serve", "--once", "--jobs", dir)
-	has(t, said, "+ new added", named)
+	has(t, said, "+ new added", named, "1 file of "+dir+" not applied.", "Applied 2 files of "+dir+".")
 
 	text, said = c.want(exitError, "ps", "--jobs")
 	has(t, text, "good ", "new ")

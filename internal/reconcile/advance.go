@@ -143,9 +143,13 @@ func (p *pass) isUnderway(ctx context.Context, job dayfly.Job, run dayfly.Run) (
 	// None of those that are active; perhaps one that has ended.
 	after := dayfly.NewRunID(run.Job, run.Slot.Add(time.Millisecond), "", 0)
 	for r, err := range p.Store.History(ctx, store.Filter{Job: run.Job, Since: run.Slot, Before: after}) {
-		if d, damaged := errors.AsType[store.Damage](err); damaged { // it may have been the first to begin
-			r.Attempts = make([]dayfly.Attempt, 1)
-			r.Job, r.Slot, _, r.N, err = dayfly.RunID(d.ID).Parse()
+		if d, damaged := errors.AsType[store.Damage](err); damaged {
+			// It may have been the first to begin, if it was made for the same reason: only the schedule's n is 0.
+			_, _, _, n, err := dayfly.RunID(d.ID).Parse()
+			if yes = err == nil && (n == 0) == (run.N == 0); yes {
+				break
+			}
+			continue
 		}
 		if err != nil {
 			return false, fmt.Errorf("read the other runs of its slot: %w", err)

@@ -175,34 +175,53 @@ func TestDamagedRecords(t *testing.T) {
 		w.pass()
 		w.now = w.now.Add(time.Second)
 		next := w.request(job("bad"))
-		half := &halfDamaged{damaged: s, sound: next}
-		half.job = "bad"
-		r, err := reconcile.New(reconcile.Config{
-			Installation: installation, Store: half, Bucket: w.bucket, Providers: w.Providers, Now: w.Now,
-			Jitter: w.Jitter, Secret: w.Secret, Log: w.Log,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := r.Pass(t.Context(), reconcile.Scope{Slots: true}); err == nil || !strings.Contains(err.Error(), string(bad)) {
+		s.runs = map[dayfly.RunID]bool{bad: true}
+		if err := w.tryPass(); err == nil || !strings.Contains(err.Error(), string(bad)) {
 			t.Errorf("the pass says %v", err)
 		}
 		alone := reconcile.Scope{Scope: store.Scope{Run: next}, Own: true}
-		if _, err := r.Pass(t.Context(), alone); err == nil || !strings.Contains(err.Error(), string(bad)) {
+		if _, err := w.Pass(t.Context(), alone); err == nil || !strings.Contains(err.Error(), string(bad)) {
 			t.Errorf("a pass for the other run alone says %v", err)
 		}
 		want(t, "it", w.run(next).State, dayfly.Due)
 		want(t, "machines", len(w.provider.Alive()), 1)
 	})
-}
-
-// halfDamaged can read one run of the job.
-type halfDamaged struct {
-	*damaged
-	sound dayfly.RunID
-}
-
-func (s *halfDamaged) ActiveRuns(ctx context.Context, scope store.Scope) ([]dayfly.Run, error) {
-	all, err := s.damaged.Store.ActiveRuns(ctx, scope)
-	return part(all, err, func(r dayfly.Run) bool { return r.ID != s.sound && s.hurts(r) }, damageOf)
+	t.Run("the other shards of an array that has begun", func(t *testing.T) {
+		t.Parallel()
+		w, s := hurt(t, 0)
+		w.apply(job("a", at("0 1 * * MON"), array(3, 1), catchUp(dayfly.CatchUpNone, 0)))
+		w.now = monday.Add(time.Hour)
+		w.pass()
+		w.now = w.now.Add(3 * time.Hour)
+		if _, err := w.Pass(t.Context(), reconcile.Scope{Glance: true}); err != nil { // sees the end of the first
+			t.Fatal(err)
+		}
+		s.runs = map[dayfly.RunID]bool{"a-20261123T010000Z.i0": true}
+		for range 60 {
+			_ = w.tryPass()
+			w.now = w.now.Add(time.Second)
+		}
+		for _, r := range w.history("a") {
+			want(t, "outcome of "+string(r.ID), r.Outcome, dayfly.Succeeded)
+		}
+	})
+	t.Run("a backfill beside another", func(t *testing.T) {
+		t.Parallel()
+		w, _ := hurt(t, 0)
+		w.fill(job("good"), 1, nights(2))
+		if err := w.store.PutNote(t.Context(), store.Note{Key: "backfill/open/bad@ABC234", Value: "{"}); err != nil {
+			t.Fatal(err)
+		}
+		for range 60 {
+			if err := w.tryPass(); err == nil || !strings.Contains(err.Error(), "backfill bad@ABC234: its record is damaged: ") {
+				t.Fatalf("the pass says %v", err)
+			}
+			w.now = w.now.Add(time.Second)
+		}
+		runs := w.history("good")
+		want(t, "runs of the one that can be read", len(runs), 2)
+		for _, r := range runs {
+			want(t, "outcome of "+string(r.ID), r.Outcome, dayfly.Succeeded)
+		}
+	})
 }
